@@ -1,0 +1,156 @@
+"""What may be done to a document: publish, correct, withdraw. Pure: the document as it is in, what to record out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from guidance.errors import ActRefused, InvalidDocument, UnknownDocument, UnknownVersion, Violation
+from guidance.model import Commencement, Document, Json, Version, canonical, holding
+from guidance.vocabulary import STAGES
+
+ENDS: Final = ("repealed", "expired", "suspended", "revoked", "withdrawn", "lapsed")
+"""How an act can end a version; superseded is what a later version does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an act leads to: the verb under which it is recorded, and the new JSON (None: nothing would change)."""
+
+    verb: str
+    body: Mapping[str, Json] | None
+
+
+def register(document: Document | None, body: Mapping[str, Json]) -> Outcome:
+    """Record what a document is, or anew what it is."""
+    if document is None:
+        return Outcome("register", body)
+    return Outcome("correct", None if canonical(document.body) == canonical(body) else body)
+
+
+def publish(document: Document | None, body: Mapping[str, Json], file: str = "") -> Outcome:
+    """Record the next version; or, of a version that does not bind or has no day yet, how far it has come.
+
+    Raises UnknownDocument; ActRefused for a number out of turn or a version that is settled; InvalidDocument where
+    two versions would start on one day.
+    """
+    name, number = body["document"], body["number"]
+    if document is None:
+        raise UnknownDocument(name)
+    new = Version.of(body)
+    recorded = document.version(number)
+    if recorded is None:
+        following = max((version.number for version in document.versions), default=0) + 1
+        if number != following:
+            raise ActRefused(new.id, f"is not the next version, which is {following}")
+    elif canonical(recorded.body) == canonical(body):
+        return Outcome("publish", None)
+    elif not _unsettled(recorded):
+        raise ActRefused(new.id, "is recorded as binding, with its day; what the register says of it can be corrected")
+    check_starts(document, new, file)
+    return Outcome(_verb(recorded, new), body)
+
+
+def _unsettled(version: Version) -> bool:
+    return not version.binds or any(c.start is None for c in version.commencements)
+
+
+def _verb(recorded: Version | None, new: Version) -> str:
+    if recorded is None:
+        return "publish"
+    further = STAGES.index(new.stage) > STAGES.index(recorded.stage)
+    return "advance" if further else "reschedule" if recorded.commencements != new.commencements else "publish"
+
+
+def correct(document: Document | None, body: Mapping[str, Json], file: str = "") -> Outcome:
+    """Record that a version says something else than the register said; raises UnknownDocument, UnknownVersion."""
+    name, number = body["document"], body["number"]
+    if document is None:
+        raise UnknownDocument(name)
+    recorded = document.version(number)
+    if recorded is None:
+        raise UnknownVersion(name, number)
+    if canonical(recorded.body) == canonical(body):
+        return Outcome("correct", None)
+    check_starts(document, Version.of(body), file)
+    return Outcome("correct", body)
+
+
+def withdraw(
+    document: Document | None,
+    name: str,
+    number: int,
+    ends: str,
+    on: date | None,
+    jurisdictions: Sequence[str],
+    why: str,
+) -> Outcome:
+    """Record the end of a version from a day on; or, without a day, that it never takes effect.
+
+    `jurisdictions` limits the end to some of those in which the version was recorded to start; none means all.
+    """
+    if document is None:
+        raise UnknownDocument(name)
+    version = document.version(number)
+    if version is None:
+        raise UnknownVersion(name, number)
+    if on is None:
+        return _never(version, why)
+    return _ended(version, ends, on, jurisdictions, why)
+
+
+def _never(version: Version, why: str) -> Outcome:
+    if version.binds and any(c.start for c in version.commencements):
+        raise ActRefused(version.id, "has a day on which it takes effect; say from which day it ends (--on)")
+    return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
+
+
+def _ended(version: Version, ends: str, on: date, jurisdictions: Sequence[str], why: str) -> Outcome:
+    named = {place for c in version.commencements for place in c.jurisdictions}
+    strange = sorted(set(jurisdictions) - named)
+    if strange:
+        raise ActRefused(version.id, f"was never recorded to start in {', '.join(strange)} by that name")
+    bodies = [dict(c.body) for c in version.commencements]
+    touched = [
+        piece
+        for body, commencement in zip(bodies, version.commencements, strict=True)
+        for piece in _cut(body, commencement, ends, on, jurisdictions, why)
+    ]
+    if touched == bodies:
+        raise ActRefused(version.id, f"is not in force anywhere on {on}, nor will it be")
+    return Outcome("withdraw", {**version.body, "commencements": touched})
+
+
+def _cut(
+    body: dict[str, Json], commencement: Commencement, ends: str, on: date, jurisdictions: Sequence[str], why: str
+) -> Iterator[dict[str, Json]]:
+    """One commencement, ended where it is meant: whole, or parted into what ends and what goes on."""
+    meant = [place for place in commencement.jurisdictions if not jurisdictions or place in jurisdictions]
+    going = [place for place in commencement.jurisdictions if place not in meant]
+    start = commencement.start
+    if not meant or start is None or start >= on or (commencement.to and commencement.to.first <= on):
+        yield body
+        return
+    yield {**body, "jurisdictions": meant, "to": on.isoformat(), "ends": ends, "ends_basis": why}
+    if going:
+        yield {**body, "jurisdictions": going}
+
+
+def check_starts(document: Document, new: Version, file: str = "") -> None:
+    """Refuse a version that starts on a day on which another one starts in the same place (InvalidDocument)."""
+    others = [version for version in document.versions if version.number != new.number and version.binds]
+    if not new.binds or not others:
+        return
+    found: dict[tuple[str, str], None] = {}
+    for place in document.with_version(new).named:
+        mine = {c.start: c for c in holding(new.commencements, place) if c.start}
+        for other in others:
+            for commencement in holding(other.commencements, place):
+                if commencement.start in mine:
+                    where = new.commencements.index(mine[commencement.start])
+                    why = f"version {other.number} also starts on {commencement.start} in {place}"
+                    found[(f"/commencements/{where}/from", why)] = None
+    if found:
+        raise InvalidDocument([Violation(pointer, why, file) for pointer, why in found])

@@ -1,0 +1,660 @@
+"""The rebuildable lookup beside the repository: what `register` says of every document, found in microseconds.
+
+Rows carry the positions [since, till) between which the register believed them, so that one lookup answers for any
+day (`on`) as of any revision (`at`). The file may be deleted at any time: git is the truth, this is derived from it.
+It names the revision it was built from and is never asked before it has caught up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
+from guidance.model import Document, Json, Revision, Version
+from guidance.register import coming, spans
+from guidance.store import Entry, Recorded, Store, path_of, subject_of
+
+FORMAT: Final = "1"
+"""Raised with every change of the tables; a file of another format is rebuilt."""
+FOREVER: Final = 2**62
+FAR_FEW: Final = 5000
+"""From this many new revisions on, rebuilding is quicker than catching up."""
+
+TABLES: Final = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE revision(position INTEGER PRIMARY KEY, id TEXT NOT NULL, recorded_at INTEGER NOT NULL, author TEXT,
+  act TEXT, reason TEXT, approved_by TEXT, replayed INTEGER, key TEXT);
+CREATE TABLE touched(document TEXT, position INTEGER, number INTEGER, body INTEGER,
+  PRIMARY KEY(document, position, number)) WITHOUT ROWID;
+CREATE TABLE body(id INTEGER PRIMARY KEY, blob BLOB NOT NULL, content BLOB NOT NULL);
+CREATE TABLE document(id TEXT, body INTEGER, named TEXT, since INTEGER, till INTEGER,
+  PRIMARY KEY(id, since)) WITHOUT ROWID;
+CREATE TABLE version(document TEXT, number INTEGER, body INTEGER, stage TEXT, status TEXT, title TEXT,
+  since INTEGER, till INTEGER, PRIMARY KEY(document, number, since)) WITHOUT ROWID;
+CREATE TABLE medicine(inn TEXT, document TEXT, since INTEGER, till INTEGER,
+  PRIMARY KEY(inn, document, since)) WITHOUT ROWID;
+CREATE TABLE span(document TEXT, jurisdiction TEXT, first INTEGER, end INTEGER, state TEXT, version INTEGER,
+  body INTEGER, told BLOB, since INTEGER, till INTEGER,
+  PRIMARY KEY(document, jurisdiction, end, since)) WITHOUT ROWID;
+CREATE TABLE coming(document TEXT, jurisdiction TEXT, version INTEGER, rule TEXT, stage TEXT, first INTEGER,
+  overdue INTEGER, gone INTEGER, told BLOB, since INTEGER, till INTEGER,
+  PRIMARY KEY(document, jurisdiction, first, version, rule, since)) WITHOUT ROWID;
+"""
+LOOKUPS: Final = """
+CREATE UNIQUE INDEX revision_by_id ON revision(id);
+CREATE INDEX revision_by_time ON revision(recorded_at);
+CREATE UNIQUE INDEX revision_by_key ON revision(key) WHERE key IS NOT NULL;
+CREATE INDEX touched_by_position ON touched(position);
+CREATE UNIQUE INDEX body_by_blob ON body(blob);
+CREATE INDEX coming_by_day ON coming(first);
+"""
+SETTINGS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-2000")
+HURRY: Final = (
+    "PRAGMA journal_mode=OFF",
+    "PRAGMA synchronous=OFF",
+    "PRAGMA locking_mode=EXCLUSIVE",
+    "PRAGMA cache_size=-64000",
+)
+
+Row = tuple[Any, ...]
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and of how many."""
+
+
+def quiet(_what: str, _done: int, _of: int) -> None:
+    """Show no progress."""
+
+
+# --- what is derived from one document ------------------------------------------------------------------
+
+
+class _Fact(NamedTuple):
+    """One row that is true of a document while the register believes it."""
+
+    table: str
+    row: Row
+
+
+COLUMNS: Final = {"document": 3, "version": 6, "medicine": 2, "span": 8, "coming": 9}
+"""How many columns each believed table has before `since` and `till`."""
+
+
+def _facts(document: Document, bodies: Mapping[int, int]) -> Iterator[_Fact]:
+    """Every believed row of a document, given the body of each number (0: the document itself)."""
+    named = document.named
+    yield _Fact("document", (document.id, bodies[0], " ".join(named)))
+    for version in document.versions:
+        number = version.number
+        yield _Fact("version", (document.id, number, bodies[number], version.stage, version.status, version.title))
+    for inn in {inn for version in document.versions for inn in version.medicines}:
+        yield _Fact("medicine", (inn, document.id))
+    for jurisdiction in named:
+        for span in spans(document, jurisdiction):
+            first, end = span.period.start.toordinal(), _ordinal(span.period.end)
+            body = bodies[span.version] if span.version else None
+            told = orjson.dumps(span.json())
+            yield _Fact("span", (document.id, jurisdiction, first, end, span.state, span.version, body, told))
+        for item in coming(document, jurisdiction):
+            overdue = item.expected.last.toordinal() + 1 if item.expected and not item.start else FOREVER
+            told = orjson.dumps(item.json(date.min))
+            place = (document.id, jurisdiction, item.version, item.rule or "", item.stage)
+            yield _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
+
+
+def _ordinal(day: date | None) -> int:
+    return FOREVER if day is None else day.toordinal()
+
+
+class _Believed:
+    """The rows believed of one document as revisions go by: which ended, which began."""
+
+    def __init__(self, begun: dict[_Fact, int] | None = None) -> None:
+        self.begun = begun or {}
+
+    def turn(self, position: int, facts: Iterable[_Fact]) -> Iterator[tuple[_Fact, int, int]]:
+        """Take in what holds from a position on; yields (fact, since, till) of all that ended there."""
+        now = set(facts)
+        for fact in [fact for fact in self.begun if fact not in now]:
+            yield fact, self.begun.pop(fact), position
+        for fact in now:
+            self.begun.setdefault(fact, position)
+
+
+@dataclass
+class History:
+    """What happened to one document, in order: at each position, which numbers got which body."""
+
+    steps: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def replay(self, name: str, read: Callable[[int], Json], believed: _Believed) -> Iterator[tuple[_Fact, int, int]]:
+        """Walk through it from nothing; yields every row that ended, and leaves the others in `believed`."""
+        document: Json = None
+        versions: dict[int, Version] = {}
+        bodies: dict[int, int] = {}
+        for position in sorted(self.steps):
+            for number, body in self.steps[position]:
+                bodies[number] = body
+                if number:
+                    versions[number] = Version.of(read(body))
+                else:
+                    document = read(body)
+            if document is None:
+                raise StoreError(f"{name} has a version at position {position} before the document itself")
+            value = Document.of(document, tuple(versions[number] for number in sorted(versions)))
+            yield from believed.turn(position, _facts(value, bodies))
+
+
+# --- the file --------------------------------------------------------------------------------------------
+
+
+class Index:
+    """The lookup of one store. Safe to share between threads: each has a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    @property
+    def sql(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self.path, timeout=60, isolation_level=None, cached_statements=64)
+            for setting in SETTINGS:
+                found.execute(setting)
+            self._local.connection = found
+        return found
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if getattr(self._local, "connection", None) is not None:
+            self._local.connection.close()
+            self._local.connection = None
+
+    def tip(self) -> Revision | None:
+        """The revision that the index has caught up to; None where it is empty, of another format or not there."""
+        try:
+            built = self.sql.execute("SELECT value FROM meta WHERE name='format'").fetchone()
+            return self._revision("ORDER BY position DESC LIMIT 1") if built == (FORMAT,) else None
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return None
+            raise
+
+    def catch_up(self, store: Store, progress: Progress = quiet) -> Revision | None:
+        """Bring the index to the store's head, by the new revisions or from nothing, and return that revision."""
+        try:
+            tip = self.tip()
+            if tip is not None and tip.id == store.head():
+                return tip
+            if tip is not None and self._follow(store):
+                return self.tip()
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # locked or out of space: the file itself is sound
+                raise
+            self._discard()
+        self.rebuild(store, progress)
+        return self.tip()
+
+    def _follow(self, store: Store) -> bool:
+        """Apply the revisions since the tip; False where the store's history is not a continuation of it."""
+        with self._writing():
+            tip = self.tip()
+            head = store.head()
+            if tip is None or head is None or not store.contains(tip.id):
+                return False
+            recorded = list(store.log(tip.id, tip.position))
+            if len(recorded) > FAR_FEW:
+                return False
+            wanted = dict.fromkeys(blob for item in recorded for _, _, blob in item.blobs)
+            contents = dict(store.read(wanted))
+            for item in recorded:
+                self._take(item, contents)
+        return True
+
+    def add(self, recorded: Recorded, entries: Sequence[Entry]) -> bool:
+        """Take in the revision that was just committed; False where others came between and are missing here."""
+        with self._writing():
+            tip = self.tip()
+            if (tip.position if tip else 0) + 1 != recorded.revision.position:
+                return False
+            self._take(recorded, {entry.blob: entry.content for entry in entries})
+        return True
+
+    def _take(self, recorded: Recorded, contents: Mapping[str, bytes]) -> None:
+        """Write one revision and what it changes, inside a transaction."""
+        position = recorded.revision.position
+        self.sql.execute(INSERT_REVISION, _revision_row(recorded.revision))
+        before = {name: self._believed(name) for name in {name for name, _, _ in recorded.blobs}}
+        for name, number, blob in recorded.blobs:
+            body = self._body_id(blob, contents[blob])
+            self.sql.execute("INSERT INTO touched VALUES(?,?,?,?)", (name, position, number, body))
+        for name, believed in before.items():
+            document, bodies = self._taken(name, position)
+            for fact, since, _ in believed.turn(position, _facts(document, bodies)):
+                self._end(fact, since, position)
+            for fact, since in believed.begun.items():
+                if since == position:
+                    self._insert(fact, since)
+
+    def _believed(self, name: str) -> _Believed:
+        begun = {}
+        for table, width in COLUMNS.items():
+            key = "id" if table == "document" else "document"
+            rows = self.sql.execute(f"SELECT * FROM {table} WHERE {key}=? AND till={FOREVER}", (name,))
+            begun.update({_Fact(table, row[:width]): row[width] for row in rows})
+        return _Believed(begun)
+
+    def _taken(self, name: str, position: int) -> tuple[Document, dict[int, int]]:
+        """The document with the newest body of every number up to a position, and those bodies' ids."""
+        rows = self.sql.execute(
+            "SELECT t.number, t.body, b.content FROM touched t JOIN body b ON b.id=t.body "
+            "WHERE t.document=? AND t.position<=? ORDER BY t.position",
+            (name, position),
+        ).fetchall()
+        newest = {number: (body, content) for number, body, content in rows}
+        if 0 not in newest:
+            raise StoreError(f"{name} has a version at position {position} before the document itself")
+        values = {number: orjson.loads(content) for number, (_, content) in newest.items()}
+        versions = tuple(Version.of(values[number]) for number in sorted(values) if number)
+        return Document.of(values[0], versions), {number: body for number, (body, _) in newest.items()}
+
+    def _body_id(self, blob: str, content: bytes) -> int:
+        name = bytes.fromhex(blob)
+        found = self.sql.execute("SELECT id FROM body WHERE blob=?", (name,)).fetchone()
+        if found:
+            return int(found[0])
+        return int(self.sql.execute("INSERT INTO body(blob, content) VALUES(?,?)", (name, content)).lastrowid or 0)
+
+    def _insert(self, fact: _Fact, since: int, till: int = FOREVER) -> None:
+        marks = ",".join("?" * (COLUMNS[fact.table] + 2))
+        self.sql.execute(f"INSERT INTO {fact.table} VALUES({marks})", (*fact.row, since, till))
+
+    def _end(self, fact: _Fact, since: int, till: int) -> None:
+        keys = KEYS[fact.table]
+        where = " AND ".join(f"{name}=?" for name, _ in keys)
+        values = (till, *(fact.row[place] for _, place in keys), since)
+        self.sql.execute(f"UPDATE {fact.table} SET till=? WHERE {where} AND since=?", values)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.sql.execute("ROLLBACK")
+            raise
+        self.sql.execute("COMMIT")
+
+    def _discard(self) -> None:
+        """Throw a broken file away; it is derived and will be made again."""
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    # --- from nothing ------------------------------------------------------------------------------------
+
+    def rebuild(self, store: Store, progress: Progress = quiet) -> None:
+        """Derive everything again in one streaming pass; readers keep the old answers until it is done."""
+        with Build(self) as build:
+            recorded, head = [], None
+            for item in store.log():
+                build.revision(item.revision)
+                recorded.append(item.blobs)
+                head = item.revision.id
+            _read_all(store, build, head, recorded, progress)
+
+    def replace(self, made: Path) -> None:
+        """Put a finished file in the index's place, under the feet of any reader, safely."""
+        source = sqlite3.connect(made, isolation_level=None)
+        with contextlib.closing(source):
+            try:
+                source.backup(self.sql)
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                self._discard()
+                source.backup(self.sql)
+        self.sql.execute("PRAGMA journal_mode=WAL")
+
+    # --- asking: revisions -------------------------------------------------------------------------------
+
+    def _revision(self, where: str, values: Sequence[Any] = ()) -> Revision | None:
+        row = self.sql.execute(f"SELECT * FROM revision {where}", values).fetchone()
+        return self._revision_of(row) if row else None
+
+    def _revision_of(self, row: Row) -> Revision:
+        position, name, seconds, author, act, reason, approved_by, replayed, key = row
+        touched = self.sql.execute(
+            "SELECT document, number FROM touched WHERE position=? ORDER BY document, number", (position,)
+        )
+        subjects = tuple(subject_of(document, number) for document, number in touched)
+        recorded_at = datetime.fromtimestamp(seconds, UTC)
+        return Revision(name, position, recorded_at, author, act, subjects, reason, approved_by, bool(replayed), key)
+
+    def revision(self, name: str) -> Revision:
+        """A revision by its id, or by the first seven or more letters of it; raises UnknownRevision."""
+        rows = self.sql.execute("SELECT * FROM revision WHERE id>=? AND id<? LIMIT 2", (name, name + "g")).fetchall()
+        if len(rows) != 1:
+            raise UnknownRevision(
+                name, "names more than one revision" if rows else "is not a revision of this register"
+            )
+        return self._revision_of(rows[0])
+
+    def revision_at(self, instant: datetime) -> Revision | None:
+        """The newest revision recorded by an instant; None before the first."""
+        where = "WHERE recorded_at<=? ORDER BY recorded_at DESC, position DESC LIMIT 1"
+        return self._revision(where, (int(instant.timestamp()),))
+
+    def revision_by_key(self, key: str) -> Revision | None:
+        return self._revision("WHERE key=?", (key,))
+
+    def revision_of(self, position: int) -> Revision | None:
+        return self._revision("WHERE position=?", (position,))
+
+    def revisions(self, after: int = 0, limit: int = 100) -> tuple[Revision, ...]:
+        """Revisions by position, oldest first."""
+        rows = self.sql.execute("SELECT * FROM revision WHERE position>? ORDER BY position LIMIT ?", (after, limit))
+        return tuple(self._revision_of(row) for row in rows.fetchall())
+
+    def history(self, name: str, position: int, before: int = FOREVER, limit: int = 100) -> tuple[Revision, ...]:
+        """Revisions that touched a document up to a position, newest first."""
+        rows = self.sql.execute(
+            "SELECT * FROM revision WHERE position IN (SELECT DISTINCT position FROM touched WHERE document=? "
+            "AND position<=? AND position<? ORDER BY position DESC LIMIT ?) ORDER BY position DESC",
+            (name, position, before, limit),
+        )
+        return tuple(self._revision_of(row) for row in rows.fetchall())
+
+    def recorded(self, position: int, name: str | None = None) -> Iterator[tuple[Revision, list[bytes]]]:
+        """Each revision up to a position with the bytes that it recorded (of one document), oldest first."""
+        only = "AND t.document=?" if name else ""
+        at = 0
+        while True:
+            row = self.sql.execute(
+                f"SELECT min(t.position) FROM touched t WHERE t.position>? AND t.position<=? {only}",
+                (at, position, *((name,) if name else ())),
+            ).fetchone()
+            if row[0] is None:
+                return
+            at = row[0]
+            revision = self.revision_of(at)
+            assert revision is not None
+            yield revision, self.contents_of(at, name)
+
+    def contents_of(self, position: int, name: str | None = None) -> list[bytes]:
+        """The canonical bytes that one revision recorded (of one document), documents before their versions."""
+        only = "AND t.document=?" if name else ""
+        rows = self.sql.execute(
+            f"SELECT b.content FROM touched t JOIN body b ON b.id=t.body WHERE t.position=? {only} "
+            "ORDER BY t.document, t.number",
+            (position, *((name,) if name else ())),
+        )
+        return [content for (content,) in rows.fetchall()]
+
+    # --- asking: documents and versions ------------------------------------------------------------------
+
+    def document_row(self, name: str, position: int) -> tuple[bytes, tuple[str, ...]]:
+        """(canonical bytes, jurisdictions it speaks of) as of a position; raises UnknownDocument."""
+        row = self.sql.execute(
+            "SELECT b.content, d.named FROM document d JOIN body b ON b.id=d.body "
+            "WHERE d.id=? AND d.since<=? AND d.till>?",
+            (name, position, position),
+        ).fetchone()
+        if row is None:
+            raise UnknownDocument(name)
+        return row[0], tuple(row[1].split(" "))
+
+    def document(self, name: str, position: int) -> Document:
+        """The whole document as a value, as of a position; raises UnknownDocument."""
+        content, _ = self.document_row(name, position)
+        versions = (Version.of(orjson.loads(body)) for _, body in self.version_contents(name, position))
+        return Document.of(orjson.loads(content), tuple(versions))
+
+    def version_contents(self, name: str, position: int) -> list[tuple[int, bytes]]:
+        """(number, canonical bytes) of every version as of a position, by number."""
+        return self.sql.execute(
+            "SELECT v.number, b.content FROM version v JOIN body b ON b.id=v.body "
+            "WHERE v.document=? AND v.since<=? AND v.till>? ORDER BY v.number",
+            (name, position, position),
+        ).fetchall()
+
+    def version(self, name: str, number: int, position: int) -> bytes:
+        """Canonical bytes of one version as of a position; raises UnknownDocument, UnknownVersion."""
+        row = self.sql.execute(
+            "SELECT b.content FROM version v JOIN body b ON b.id=v.body "
+            "WHERE v.document=? AND v.number=? AND v.since<=? AND v.till>?",
+            (name, number, position, position),
+        ).fetchone()
+        if row is None:
+            self.document_row(name, position)
+            raise UnknownVersion(name, number)
+        content: bytes = row[0]
+        return content
+
+    def documents(
+        self, position: int, after: str = "", limit: int = FOREVER, medicine: str | None = None, authority: str = ""
+    ) -> list[tuple[str, bytes]]:
+        """(id, canonical bytes) by id; `medicine` keeps those that name an INN, `authority` those of one authority."""
+        low, high = (f"{authority}/", f"{authority}0") if authority else ("", "~")
+        named = "AND id IN (SELECT document FROM medicine WHERE inn=? AND since<=? AND till>?)" if medicine else ""
+        return self.sql.execute(
+            "SELECT d.id, b.content FROM document d JOIN body b ON b.id=d.body WHERE d.id>? AND d.id>=? AND d.id<? "
+            f"AND d.since<=? AND d.till>? {named} ORDER BY d.id LIMIT ?",
+            (after, low, high, position, position, *((medicine, position, position) if medicine else ()), limit),
+        ).fetchall()
+
+    def medicines(self, position: int, after: str = "", limit: int = FOREVER) -> list[tuple[str, int]]:
+        """(INN, number of documents that name it) by INN."""
+        return self.sql.execute(
+            "SELECT inn, count(*) FROM medicine WHERE inn>? AND since<=? AND till>? GROUP BY inn ORDER BY inn LIMIT ?",
+            (after, position, position, limit),
+        ).fetchall()
+
+    # --- asking: days ------------------------------------------------------------------------------------
+
+    def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
+        """(jurisdiction, end, state, version, told, body bytes) of one document on a day, for each place."""
+        found = []
+        for place in places:
+            row = self.sql.execute(ONE_SPAN, (name, place, day, day, position, position)).fetchone()
+            if row:
+                found.append(row)
+        return found
+
+    def all_spans_on(self, day: int, position: int, names: Sequence[str] | None = None) -> Iterator[Row]:
+        """(document, named, its bytes, jurisdiction, end, state, version, told, body bytes), by document, streamed.
+
+        A cursor of its own, so that the answer can be written while it is read.
+        """
+        if names is None:
+            cursor = self.sql.cursor().execute(ALL_SPANS, (position, position, day, day, position, position))
+            yield from cursor
+            return
+        for name in names:
+            yield from self.sql.execute(
+                ALL_SPANS.replace("WHERE", "WHERE d.id=? AND"), (name, position, position, day, day, position, position)
+            ).fetchall()
+
+    def coming_of(self, name: str, day: int, position: int, places: Sequence[str], limit: int = 20) -> list[Row]:
+        """(first, overdue, gone, told) of what a document awaits, the nearest first; all that has no day."""
+        found: list[Row] = []
+        for place in places:
+            values = (name, place, day, day, position, position)
+            found += self.sql.execute(
+                f"{COMING} AND first<{FOREVER} ORDER BY first LIMIT ?", (*values, limit)
+            ).fetchall()
+            found += self.sql.execute(f"{COMING} AND first={FOREVER}", values).fetchall()
+        return sorted(found, key=lambda row: row[:1])
+
+    def all_coming(self, day: int, position: int, limit: int = 100) -> list[Row]:
+        """(document, first, overdue, gone, told) of what the whole register awaits, the nearest first."""
+        return self.sql.execute(
+            "SELECT document, first, overdue, gone, told FROM coming WHERE first>? AND gone>? AND since<=? AND till>? "
+            "ORDER BY first, document LIMIT ?",
+            (day, day, position, position, limit),
+        ).fetchall()
+
+
+INSERT_REVISION: Final = "INSERT INTO revision VALUES(?,?,?,?,?,?,?,?,?)"
+ONE_SPAN: Final = (
+    "SELECT s.jurisdiction, s.end, s.state, s.version, s.told, b.content FROM span s LEFT JOIN body b ON b.id=s.body "
+    "WHERE s.document=? AND s.jurisdiction=? AND s.end>? AND s.first<=? AND s.since<=? AND s.till>? LIMIT 1"
+)
+ALL_SPANS: Final = (
+    "SELECT d.id, d.named, db.content, s.jurisdiction, s.end, s.state, s.version, s.told, b.content "
+    "FROM document d CROSS JOIN span s ON s.document=d.id LEFT JOIN body b ON b.id=s.body "
+    "JOIN body db ON db.id=d.body "
+    "WHERE d.since<=? AND d.till>? AND s.end>? AND s.first<=? AND s.since<=? AND s.till>? ORDER BY d.id, s.jurisdiction"
+)
+COMING: Final = (
+    "SELECT first, overdue, gone, told FROM coming "
+    "WHERE document=? AND jurisdiction=? AND first>? AND gone>? AND since<=? AND till>?"
+)
+KEYS: Final = {
+    "document": (("id", 0),),
+    "version": (("document", 0), ("number", 1)),
+    "medicine": (("inn", 0), ("document", 1)),
+    "span": (("document", 0), ("jurisdiction", 1), ("end", 3)),
+    "coming": (("document", 0), ("jurisdiction", 1), ("first", 5), ("version", 2), ("rule", 3)),
+}
+
+
+def _revision_row(revision: Revision) -> Row:
+    return (
+        revision.position,
+        revision.id,
+        int(revision.recorded_at.timestamp()),
+        revision.author,
+        revision.act,
+        revision.reason,
+        revision.approved_by,
+        int(revision.replayed),
+        revision.key,
+    )
+
+
+# --- building a file from nothing ------------------------------------------------------------------------
+
+
+class Build:
+    """A new index file in the making: bodies and documents in any order, put in place on leaving without an error.
+
+    Where `keep` is False it only serves to hold bodies for a while, and is thrown away.
+    """
+
+    def __init__(self, index: Index, keep: bool = True) -> None:
+        self.index = index
+        self.keep = keep
+        self.path = index.path.with_name(index.path.name + ".new")
+        self.bodies = 0
+
+    def __enter__(self) -> Build:
+        self.lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.path.unlink(missing_ok=True)
+        self.sql = sqlite3.connect(self.path, isolation_level=None)
+        for setting in HURRY:
+            self.sql.execute(setting)
+        self.sql.executescript(TABLES)
+        self.sql.execute("INSERT INTO meta VALUES('format', ?)", (FORMAT,))
+        self.sql.execute("BEGIN")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self.keep:
+                self.sql.execute("COMMIT")
+                self.sql.executescript(LOOKUPS)
+                self.sql.close()
+                self.index.replace(self.path)
+        finally:
+            self.sql.close()
+            self.path.unlink(missing_ok=True)
+            os.close(self.lock)
+
+    def revision(self, revision: Revision) -> None:
+        self.sql.execute(INSERT_REVISION, _revision_row(revision))
+
+    def body(self, blob: str, content: bytes) -> int:
+        """Write the bytes of a blob once; returns the body's id."""
+        self.bodies += 1
+        self.sql.execute("INSERT INTO body VALUES(?,?,?)", (self.bodies, bytes.fromhex(blob), content))
+        return self.bodies
+
+    def read(self, body: int) -> Json:
+        """The JSON of a body written before."""
+        return orjson.loads(self.sql.execute("SELECT content FROM body WHERE id=?", (body,)).fetchone()[0])
+
+    def document(self, name: str, history: History, read: Callable[[int], Json]) -> None:
+        """Write everything that follows from one document's history."""
+        touched = [(name, position, *step) for position, steps in history.steps.items() for step in steps]
+        self.sql.executemany("INSERT INTO touched VALUES(?,?,?,?)", touched)
+        believed = _Believed()
+        rows: dict[str, list[Row]] = defaultdict(list)
+        for fact, since, till in history.replay(name, read, believed):
+            rows[fact.table].append((*fact.row, since, till))
+        for fact, since in believed.begun.items():
+            rows[fact.table].append((*fact.row, since, FOREVER))
+        for table, values in rows.items():
+            marks = ",".join("?" * len(values[0]))
+            self.sql.executemany(f"INSERT INTO {table} VALUES({marks})", values)
+
+
+def _read_all(
+    store: Store,
+    build: Build,
+    head: str | None,
+    recorded: list[tuple[tuple[str, int, str], ...]],
+    progress: Progress,
+) -> None:
+    """Read every blob once, in the order of the disk, and write each document as soon as it is complete."""
+    steps: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    owner: dict[str, str] = {}
+    for position, blobs in enumerate(recorded, start=1):
+        for name, number, blob in blobs:
+            steps[name].append((position, number, blob))
+            owner[blob] = name
+    missing = {name: len({blob for _, _, blob in rows}) for name, rows in steps.items()}
+    _held_against_tree(store, head, steps)
+    waiting: dict[str, dict[str, tuple[int, bytes]]] = defaultdict(dict)
+    ordered = (blob for blob in store.in_pack_order() if blob in owner)
+    for done, (blob, content) in enumerate(store.read(ordered), start=1):
+        name = owner[blob]
+        waiting[name][blob] = (build.body(blob, content), content)
+        missing[name] -= 1
+        if not missing[name]:
+            _write_document(build, name, steps.pop(name), waiting.pop(name))
+        if done % 1000 == 0 or done == len(owner):
+            progress("reading versions", done, len(owner))
+    if steps:
+        raise StoreError(f"objects of {next(iter(steps))} are missing from the store")
+
+
+def _write_document(
+    build: Build, name: str, steps: list[tuple[int, int, str]], held: dict[str, tuple[int, bytes]]
+) -> None:
+    history = History()
+    contents = dict(held.values())
+    for position, number, blob in steps:
+        history.steps[position].append((number, held[blob][0]))
+    build.document(name, history, lambda body: orjson.loads(contents[body]))
+
+
+def _held_against_tree(store: Store, head: str | None, steps: Mapping[str, list[tuple[int, int, str]]]) -> None:
+    """The trailers are hints: what they add up to must be what the newest tree holds."""
+    told = {path_of(name, number): blob for name, rows in steps.items() for _, number, blob in rows}
+    if (store.tree(head) if head else {}) != told:
+        raise StoreError("what the revisions say they recorded is not what the newest tree holds; run 'inforce verify'")

@@ -1,0 +1,287 @@
+"""The nouns of the register as frozen values: Document, Version, Rule, Commencement, PartialDate, Revision."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from guidance.errors import BadParameter
+from guidance.vocabulary import BINDING, within
+
+Json = Any
+"""A decoded JSON value. Members are checked by guidance.schema before a value is made of them."""
+
+SEGMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+DATE: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
+
+
+def canonical(value: Json) -> bytes:
+    """The one spelling of a JSON value: UTF-8, sorted keys, no spare space, newline at the end."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class PartialDate:
+    """A day, a month or a year, as precise as the source was."""
+
+    year: int
+    month: int | None = None
+    day: int | None = None
+
+    @classmethod
+    def parse(cls, text: str, parameter: str = "date") -> PartialDate:
+        """Read YYYY, YYYY-MM or YYYY-MM-DD and nothing else; raises BadParameter."""
+        match = DATE.fullmatch(text)
+        if not match:
+            raise BadParameter(parameter, text, "is not a date; write YYYY-MM-DD, YYYY-MM or YYYY")
+        year, month, day = (int(part) if part else None for part in match.groups())
+        try:
+            date(year or 0, month or 1, day or 1)
+        except ValueError as error:
+            raise BadParameter(parameter, text, f"is not a date that exists: {error}") from error
+        return cls(year or 0, month, day)
+
+    @property
+    def first(self) -> date:
+        """The first day that it may mean."""
+        return date(self.year, self.month or 1, self.day or 1)
+
+    @property
+    def last(self) -> date:
+        """The last day that it may mean."""
+        if self.day:
+            return self.first
+        month = self.month or 12
+        return date(self.year, month, calendar.monthrange(self.year, month)[1])
+
+    @property
+    def precision(self) -> str:
+        return "day" if self.day else "month" if self.month else "year"
+
+    def __str__(self) -> str:
+        parts = [f"{self.year:04d}", *(f"{part:02d}" for part in (self.month, self.day) if part)]
+        return "-".join(parts)
+
+
+def day_of(text: str, parameter: str = "on") -> date:
+    """Read one civil day, YYYY-MM-DD; raises BadParameter for anything less precise or impossible."""
+    found = PartialDate.parse(text, parameter)
+    if found.day is None:
+        raise BadParameter(parameter, text, "is not a day; write YYYY-MM-DD")
+    return found.first
+
+
+def document_id(text: str, parameter: str = "document") -> str:
+    """Check that a text is a document's id, authority/document; raises BadParameter."""
+    parts = text.split("/")
+    if len(parts) != 2 or not all(SEGMENT.fullmatch(part) for part in parts):
+        raise BadParameter(parameter, text, "is not a document's id; write authority/document, such as ema/lemtrada")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Civil days from `start` up to and without `end`; no end is known where `end` is None."""
+
+    start: date
+    end: date | None = None
+
+    def covers(self, day: date) -> bool:
+        return self.start <= day and (self.end is None or day < self.end)
+
+    def json(self) -> Json:
+        return {"from": self.start.isoformat(), "to": self.end.isoformat() if self.end else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Commencement:
+    """Where something holds, from which day (or that the day is not known), until when, and on what basis."""
+
+    jurisdictions: tuple[str, ...]
+    start: date | None
+    to: PartialDate | None
+    expected: PartialDate | None
+    body: Mapping[str, Json] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Json]) -> Commencement:
+        to, expected, start = body.get("to"), body.get("expected"), body.get("from")
+        return cls(
+            jurisdictions=tuple(body["jurisdictions"]),
+            start=date.fromisoformat(start) if start else None,
+            to=PartialDate.parse(to) if to else None,
+            expected=PartialDate.parse(expected) if expected else None,
+            body=body,
+        )
+
+
+def holding(commencements: tuple[Commencement, ...], jurisdiction: str) -> tuple[Commencement, ...]:
+    """Those that speak for a jurisdiction: the ones that name it, else those that name what it is part of."""
+    for place in within(jurisdiction):
+        found = tuple(c for c in commencements if place in c.jurisdictions)
+        if found:
+            return found
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One statement that can be obeyed or broken; its id stays the same across versions."""
+
+    id: str
+    jurisdictions: tuple[str, ...]
+    commencements: tuple[Commencement, ...]
+    body: Mapping[str, Json] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Json]) -> Rule:
+        return cls(
+            id=body["id"],
+            jurisdictions=tuple(body.get("jurisdictions", ())),
+            commencements=tuple(map(Commencement.of, body.get("commencements", ()))),
+            body=body,
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it holds for less than its version does."""
+        return bool(self.jurisdictions or self.commencements)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a document says for a span of days. `body` is the JSON as recorded."""
+
+    document: str
+    number: int
+    stage: str
+    status: str
+    commencements: tuple[Commencement, ...]
+    narrowed: tuple[Rule, ...]
+    """The rules that hold for less than the version does."""
+    body: Mapping[str, Json] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Json]) -> Version:
+        return cls(
+            document=body["document"],
+            number=body["number"],
+            stage=body["stage"],
+            status=body["status"],
+            commencements=tuple(map(Commencement.of, body["commencements"])),
+            narrowed=tuple(Rule.of(r) for r in body["rules"] if "jurisdictions" in r or "commencements" in r),
+            body=body,
+        )
+
+    @property
+    def id(self) -> str:
+        return f"{self.document}@{self.number}"
+
+    @property
+    def title(self) -> str:
+        return str(self.body["title"])
+
+    @property
+    def binds(self) -> bool:
+        """Whether it can be in force at all: at a binding stage, and still standing."""
+        return self.stage in BINDING and self.status == "standing"
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(map(Rule.of, self.body["rules"]))
+
+    @property
+    def medicines(self) -> tuple[str, ...]:
+        return tuple(medicine["inn"] for medicine in self.body["medicines"])
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One piece of guidance: what it is, and all its versions as recorded at one revision, by number."""
+
+    id: str
+    versions: tuple[Version, ...]
+    body: Mapping[str, Json] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Json], versions: tuple[Version, ...] = ()) -> Document:
+        return cls(id=body["id"], versions=versions, body=body)
+
+    @property
+    def title(self) -> str:
+        return str(self.body["title"])
+
+    @property
+    def home(self) -> str:
+        """The jurisdiction for which a question that names none is answered."""
+        return str(self.body["jurisdictions"][0])
+
+    def version(self, number: int) -> Version | None:
+        return next((version for version in self.versions if version.number == number), None)
+
+    def with_version(self, new: Version) -> Document:
+        """The document with one version added, or in the place of the one of its number."""
+        others = (version for version in self.versions if version.number != new.number)
+        return Document(self.id, tuple(sorted((*others, new), key=lambda version: version.number)), self.body)
+
+    def with_body(self, number: int, body: Mapping[str, Json]) -> Document:
+        """The document after one of its files was recorded: itself (number 0) or a version."""
+        return self.with_version(Version.of(body)) if number else Document(self.id, self.versions, body)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every jurisdiction that the document speaks of, itself or in a version or rule, in a fixed order."""
+        names = set(self.body["jurisdictions"])
+        for version in self.versions:
+            for commencement in version.commencements:
+                names.update(commencement.jurisdictions)
+            for rule in version.narrowed:
+                names.update(rule.jurisdictions)
+                for commencement in rule.commencements:
+                    names.update(commencement.jurisdictions)
+        return tuple(sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One commit of the store: what was recorded, when, by whom, why. Positions count from 1, without a gap."""
+
+    id: str
+    position: int
+    recorded_at: datetime
+    author: str
+    act: str
+    subjects: tuple[str, ...]
+    reason: str
+    approved_by: str | None = None
+    replayed: bool = False
+    key: str | None = None
+
+    def json(self) -> Json:
+        return {
+            "id": self.id,
+            "position": self.position,
+            "recorded_at": instant_text(self.recorded_at),
+            "author": self.author,
+            "act": self.act,
+            "subjects": list(self.subjects),
+            "reason": self.reason,
+            "approved_by": self.approved_by,
+            "replayed": self.replayed,
+        }
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as people exchange it: UTC, whole seconds, RFC 3339."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def next_day(day: date) -> date | None:
+    """The day after, or None after the last day that a calendar here can name."""
+    return day + timedelta(days=1) if day < date.max else None

@@ -1,0 +1,254 @@
+"""In and out in bulk: a folder or a file of JSON lines into the store as one stream, and the register out again.
+
+A line, or a file of a folder, is a document, a version, or {"revision": …, "entries": […]}: one revision with what
+it recorded. All or nothing: every violation of every file is listed, and nothing is written if there is one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+from guidance import acts
+from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, UnknownDocument, Violation
+from guidance.index import Build, History, Index, Progress
+from guidance.model import Document, Json, Revision, Version, canonical
+from guidance.schema import check, check_document, check_version_fast, read
+from guidance.store import Act, Entry, Store, Stream
+
+LISTED: Final = 10_000
+"""Violations listed at most; the count is always given."""
+
+
+class Piece(NamedTuple):
+    """Bytes of one file or line, and what to call them when they are to blame."""
+
+    place: str
+    raw: bytes
+
+
+# --- out -------------------------------------------------------------------------------------------------
+
+
+def export(index: Index, position: int, document: str | None = None) -> Iterator[bytes]:
+    """The register as of a position as canonical JSON lines: each document, then its versions by number."""
+    if document is not None:
+        content, _ = index.document_row(document, position)
+        rows: Iterator[tuple[str, bytes]] | list[tuple[str, bytes]] = [(document, content)]
+    else:
+        rows = index.documents(position)
+    for name, content in rows:
+        yield content
+        for _, body in index.version_contents(name, position):
+            yield body
+
+
+def export_history(index: Index, position: int, document: str | None = None) -> Iterator[bytes]:
+    """Every revision up to a position with what it recorded (of one document, where named), oldest first."""
+    for revision, entries in index.recorded(position, document):
+        told = {key: value for key, value in revision.json().items() if key != "subjects"}
+        yield canonical({"revision": told, "entries": [orjson.loads(content) for content in entries]})
+
+
+# --- reading pieces --------------------------------------------------------------------------------------
+
+
+def pieces(path: Path) -> Iterator[Piece]:
+    """The files of a folder by path, or the lines of a file; raises BadJson where there is nothing to read."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.json") if file.is_file())
+        if not files:
+            raise BadJson("holds no .json file", file=str(path))
+        for file in files:
+            yield Piece(str(file.relative_to(path)), file.read_bytes())
+        return
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield Piece(f"line {number}", line)
+    except OSError as error:
+        raise BadJson(f"cannot be read: {error.strerror}", file=str(path)) from error
+
+
+def _checked(value: Json, place: str) -> None:
+    if isinstance(value, dict) and "number" not in value and "id" in value:
+        check_document(value, place)
+    else:
+        check_version_fast(value, place)
+
+
+# --- in --------------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """One document or version that was read: what is to be recorded, where its bytes lie, and whom to blame."""
+
+    entry: Entry
+    mark: int
+    body: int
+    group: int
+    place: str
+
+
+@dataclass
+class Import:
+    """One import into an open stream: pieces are read, checked and written as they come, then decided together."""
+
+    index: Index
+    act: Act
+    stream: Stream
+    build: Build
+    tip: Revision | None
+    violations: list[Violation] = field(default_factory=list)
+    lines: dict[str, list[_Line]] = field(default_factory=lambda: defaultdict(list))
+    groups: list[Act] = field(default_factory=list)
+    """The acts of the revisions that came with their history; empty for plain documents and versions."""
+    written: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    def take(self, piece: Piece) -> None:
+        """Read one piece; whatever is wrong with it is kept, and the rest is still read."""
+        try:
+            value = read(piece.raw, piece.place)
+            if isinstance(value, dict) and "revision" in value:
+                self._take_revision(value, piece.place)
+            else:
+                _checked(value, piece.place)
+                self._write(value, -1, piece.place)
+        except InvalidDocument as error:
+            self.violations.extend(error.violations)
+        except BadJson as error:
+            self.violations.append(Violation(error.pointer, error.why, error.file))
+        except BadInput as error:
+            self.violations.append(Violation("", str(error), piece.place))
+
+    def _take_revision(self, value: Json, place: str) -> None:
+        check("exported-revision", value, place)
+        for body in value["entries"]:
+            _checked(body, place)
+        told = value["revision"]
+        origin = f"{told['id']} recorded {told['recorded_at']}"
+        act = Act(told["act"], told["author"], told["reason"], told["approved_by"], None, told["replayed"], origin)
+        self.groups.append(act)
+        for body in value["entries"]:
+            self._write(body, len(self.groups) - 1, place)
+
+    def _write(self, value: Mapping[str, Json], group: int, place: str) -> None:
+        entry = Entry.of(value.get("document") or value["id"], value.get("number", 0), canonical(value))
+        mark, body = 0, 0
+        if not self.violations:
+            if entry.blob not in self.written:
+                self.written[entry.blob] = (self.stream.blob(entry.content), self.build.body(entry.blob, entry.content))
+            mark, body = self.written[entry.blob]
+        self.lines[entry.document].append(_Line(replace(entry, content=b""), mark, body, group, place))
+
+    # --- deciding and committing -------------------------------------------------------------------------
+
+    def finish(self, progress: Progress) -> int:
+        """Decide what everything read means, write the commits, index them; returns how many revisions there are.
+
+        Raises InvalidDocument with every violation found anywhere; nothing is recorded then.
+        """
+        if not self.violations:
+            kept = [line for name in sorted(self.lines) for line in self._decided(name)]
+        if self.violations:
+            raise InvalidDocument(self.violations[:LISTED])
+        commits = self._commits(kept)
+        histories: dict[str, History] = defaultdict(History)
+        for position, (act, lines) in enumerate(commits, start=1):
+            self.stream.commit(act, [(line.entry, line.mark) for line in lines])
+            for line in lines:
+                histories[line.entry.document].steps[position].append((line.entry.number, line.body))
+            if position % 1000 == 0 or position == len(commits):
+                progress("recording revisions", position, len(commits))
+        if self.build.keep:
+            for done, (name, history) in enumerate(histories.items(), start=1):
+                self.build.document(name, history, self.build.read)
+                if done % 100 == 0 or done == len(histories):
+                    progress("indexing documents", done, len(histories))
+        return len(commits)
+
+    def _decided(self, name: str) -> list[_Line]:
+        """The lines of one document that change it, held against what is recorded and against each other."""
+        document = self._recorded(name)
+        plain = [line for line in self.lines[name] if line.group < 0]
+        kept: list[_Line] = []
+        seen: dict[int, str] = {}
+        for line in [
+            *sorted(plain, key=lambda line: line.entry.number),
+            *(o for o in self.lines[name] if o.group >= 0),
+        ]:
+            try:
+                if line.group < 0 and seen.setdefault(line.entry.number, line.place) != line.place:
+                    raise BadJson(f"{line.entry.subject} already stands in {seen[line.entry.number]}")
+                document, changed = self._decide(document, line)
+                kept += [line] if changed else []
+            except InvalidDocument as error:
+                self.violations.extend(replace(violation, file=line.place) for violation in error.violations)
+            except GuidanceError as error:
+                self.violations.append(Violation("", str(error), line.place))
+        return kept
+
+    def _recorded(self, name: str) -> Document | None:
+        try:
+            return self.index.document(name, self.tip.position) if self.tip else None
+        except UnknownDocument:
+            return None
+
+    def _decide(self, document: Document | None, line: _Line) -> tuple[Document | None, bool]:
+        body = self.build.read(line.body)
+        if line.entry.number == 0:
+            outcome = acts.register(document, body)
+            return document.with_body(0, body) if document else Document.of(body), outcome.body is not None
+        again = line.group >= 0 and document is not None and document.version(line.entry.number) is not None
+        outcome = acts.correct(document, body) if again else acts.publish(document, body)
+        assert document is not None
+        return document.with_version(Version.of(body)), outcome.body is not None
+
+    def _commits(self, kept: list[_Line]) -> list[tuple[Act, list[_Line]]]:
+        """One revision per version, a document's own JSON with its first one; or the revisions that came along."""
+        plain: list[tuple[Act, list[_Line]]] = []
+        waiting: list[_Line] = []
+        for line in (line for line in kept if line.group < 0):
+            if waiting and (line.entry.number == 0 or line.entry.document != waiting[0].entry.document):
+                plain.append((replace(self.act, verb="register"), waiting))
+                waiting = []
+            waiting = [*waiting, line]
+            if line.entry.number:
+                plain.append((self.act, waiting))
+                waiting = []
+        if waiting:
+            plain.append((replace(self.act, verb="register"), waiting))
+        grouped: dict[int, list[_Line]] = defaultdict(list)
+        for line in (line for line in kept if line.group >= 0):
+            grouped[line.group].append(line)
+        return [*plain, *((self.groups[group], grouped[group]) for group in sorted(grouped))]
+
+
+def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: datetime, progress: Progress) -> int:
+    """Import a folder or a file of lines while holding the store's lock; returns how many revisions were recorded.
+
+    Raises InvalidDocument with every violation of every file, BadJson where there is nothing to read.
+    """
+    tip = index.catch_up(store)
+    with Build(index, keep=tip is None) as build:
+        with store.stream(lock, tip, now) as stream:
+            importing = Import(index, act, stream, build, tip)
+            for count, piece in enumerate(pieces(source), start=1):
+                importing.take(piece)
+                if count % 1000 == 0:
+                    progress("reading", count, 0)
+            count = importing.finish(progress)
+        if build.keep:
+            for recorded in store.log():
+                build.revision(recorded.revision)
+    index.catch_up(store)
+    return count
