@@ -54,7 +54,9 @@ def publish(document: Document | None, body: Mapping[str, Json], file: str = "")
 
 
 def _unsettled(version: Version) -> bool:
-    return not version.binds or any(c.start is None for c in version.commencements)
+    """Whether it does not bind yet, or a day of it or of one of its rules is still to come."""
+    own = (commencement for rule in version.narrowed for commencement in rule.commencements)
+    return not version.binds or any(c.start is None for c in (*version.commencements, *own))
 
 
 def _verb(recorded: Version | None, new: Version) -> str:

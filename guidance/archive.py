@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from guidance import acts, transfer
 from guidance.acts import Outcome
@@ -15,6 +17,7 @@ from guidance.errors import (
     InvalidDocument,
     KeyReused,
     NoRegister,
+    RegisterExists,
     StaleRevision,
     UnknownDocument,
     UnknownRevision,
@@ -64,7 +67,7 @@ class Archive:
             raise NoRegister(str(folder))
         self.store = Store(folder / "register.git")
         self.index = Index(folder / "index.sqlite")
-        self._seen: tuple[tuple[int, int], Revision | None] | None = None
+        self._seen: tuple[tuple[int, ...], Revision | None] | None = None
         self._catching_up = threading.Lock()
 
     @classmethod
@@ -73,19 +76,39 @@ class Archive:
         Store.init(folder / "register.git")
         return cls(folder)
 
+    @classmethod
+    def make(cls, folder: Path, fill: Callable[[Archive], object]) -> Archive:
+        """Make a register and fill it, out of sight until it is complete; raises RegisterExists."""
+        target = folder / "register.git"
+        if target.exists():
+            raise RegisterExists(str(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".making-") as hidden:
+            making = cls.init(Path(hidden))
+            fill(making)
+            making.tip()
+            making.close()
+            for name in ("index.sqlite", "register.git"):
+                (Path(hidden) / name).replace(folder / name)
+        return cls(folder)
+
     # --- which revision ----------------------------------------------------------------------------------
 
     def tip(self) -> Revision | None:
         """The newest revision, with the index in step with it; None while nothing is recorded."""
-        stamp = self.store.stamp()
+        stamp = self._stamp()
         seen = self._seen
         if seen is not None and seen[0] == stamp:
             return seen[1]
         with self._catching_up:
-            stamp = self.store.stamp()
+            stamp = self._stamp()
             tip = self.index.catch_up(self.store)
             self._seen = (stamp, tip)
         return tip
+
+    def _stamp(self) -> tuple[int, ...]:
+        """Something that differs whenever the head has moved, or another file lies in the index's place."""
+        return (*self.store.stamp(), self.index.file())
 
     def at(self, when: str | datetime | None) -> Revision | None:
         """The revision to look from: an id (seven letters of it are enough), an instant, or now.
@@ -155,7 +178,7 @@ class Archive:
             if earlier is not None:
                 return self._again(earlier, entries, act)
             if not entries:
-                if tip is None:
+                if tip is None or not steps:
                     raise ActRefused("register", "nothing to record")
                 return Receipt(self._holding(steps, tip), recorded=False)
             act = replace(act, verb=verb)
@@ -171,6 +194,7 @@ class Archive:
         known: dict[str, Document | None] = {}
         entries: list[Entry] = []
         verbs: list[str] = []
+        _no_two_alike(steps)
         for name, number, decide, _ in sorted(steps, key=lambda step: (step[0], step[1])):
             if name not in known:
                 known[name] = self._document(name, tip)
@@ -264,6 +288,14 @@ def _deciding(proposal: Proposal, verb: Callable[[Document | None, Mapping[str, 
         return acts.register(document, proposal.body)
 
     return decide
+
+
+def _no_two_alike(steps: Sequence[tuple[str, int, Decide, str]]) -> None:
+    """One revision records a file once: which of two should stand nobody could say."""
+    count = Counter((name, number) for name, number, _, _ in steps)
+    for (name, number), times in count.items():
+        if times > 1:
+            raise ActRefused(subject_of(name, number), f"stands {times} times among what is to be recorded")
 
 
 def _fresh(base: str, tip: Revision | None) -> None:

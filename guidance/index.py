@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 from collections import defaultdict
@@ -26,9 +27,11 @@ from guidance.model import Document, Json, Revision, Version
 from guidance.register import coming, spans
 from guidance.store import Entry, Recorded, Store, path_of, subject_of
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
+PREFIX: Final = re.compile("[0-9a-f]{7,40}")
+"""What can name a revision."""
 FAR_FEW: Final = 5000
 """From this many new revisions on, rebuilding is quicker than catching up."""
 
@@ -50,7 +53,7 @@ CREATE TABLE span(document TEXT, jurisdiction TEXT, first INTEGER, end INTEGER, 
   PRIMARY KEY(document, jurisdiction, end, since)) WITHOUT ROWID;
 CREATE TABLE coming(document TEXT, jurisdiction TEXT, version INTEGER, rule TEXT, stage TEXT, first INTEGER,
   overdue INTEGER, gone INTEGER, told BLOB, since INTEGER, till INTEGER,
-  PRIMARY KEY(document, jurisdiction, first, version, rule, since)) WITHOUT ROWID;
+  PRIMARY KEY(document, jurisdiction, first, version, rule, told, since)) WITHOUT ROWID;
 """
 LOOKUPS: Final = """
 CREATE UNIQUE INDEX revision_by_id ON revision(id);
@@ -174,8 +177,22 @@ class Index:
             found = sqlite3.connect(self.path, timeout=60, isolation_level=None, cached_statements=64)
             for setting in SETTINGS:
                 found.execute(setting)
-            self._local.connection = found
+            self._local.connection, self._local.file = found, self._lying()
         return found
+
+    def file(self) -> int:
+        """What lies there now (0: nothing), for the price of one stat. A connection to what lay there before is closed,
+        for whoever deleted or replaced the file meant this thread, too, to do without it."""
+        lying = self._lying()
+        if getattr(self._local, "connection", None) is not None and self._local.file != lying:
+            self.close()
+        return lying
+
+    def _lying(self) -> int:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return 0
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -195,6 +212,7 @@ class Index:
 
     def catch_up(self, store: Store, progress: Progress = quiet) -> Revision | None:
         """Bring the index to the store's head, by the new revisions or from nothing, and return that revision."""
+        self.file()
         try:
             tip = self.tip()
             if tip is not None and tip.id == store.head():
@@ -346,6 +364,8 @@ class Index:
 
     def revision(self, name: str) -> Revision:
         """A revision by its id, or by the first seven or more letters of it; raises UnknownRevision."""
+        if not PREFIX.fullmatch(name):
+            raise UnknownRevision(name)
         rows = self.sql.execute("SELECT * FROM revision WHERE id>=? AND id<? LIMIT 2", (name, name + "g")).fetchall()
         if len(rows) != 1:
             raise UnknownRevision(
@@ -444,12 +464,31 @@ class Index:
         content: bytes = row[0]
         return content
 
+    def recording(self, name: str, number: int, position: int) -> Revision:
+        """The revision that recorded a version as it stood at a position; raises UnknownVersion."""
+        where = "WHERE position=(SELECT max(position) FROM touched WHERE document=? AND number=? AND position<=?)"
+        found = self._revision(where, (name, number, position))
+        if found is None:
+            raise UnknownVersion(name, number)
+        return found
+
+    def periods(self, name: str, number: int, position: int) -> list[Json]:
+        """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position."""
+        rows = self.sql.execute(
+            "SELECT told FROM span WHERE document=? AND version=? AND state IN ('in-force', 'ending') "
+            "AND since<=? AND till>? ORDER BY jurisdiction, first",
+            (name, number, position, position),
+        )
+        told = [orjson.loads(row[0]) for row in rows.fetchall()]
+        stretches = {(t["jurisdiction"], t["period"]["from"], t["period"]["to"], t["ends"]): None for t in told}
+        return [{"jurisdiction": j, "from": start, "to": end, "ends": ends} for j, start, end, ends in stretches]
+
     def documents(
         self, position: int, after: str = "", limit: int = FOREVER, medicine: str | None = None, authority: str = ""
     ) -> list[tuple[str, bytes]]:
         """(id, canonical bytes) by id; `medicine` keeps those that name an INN, `authority` those of one authority."""
         low, high = (f"{authority}/", f"{authority}0") if authority else ("", "~")
-        named = "AND id IN (SELECT document FROM medicine WHERE inn=? AND since<=? AND till>?)" if medicine else ""
+        named = "AND d.id IN (SELECT document FROM medicine WHERE inn=? AND since<=? AND till>?)" if medicine else ""
         return self.sql.execute(
             "SELECT d.id, b.content FROM document d JOIN body b ON b.id=d.body WHERE d.id>? AND d.id>=? AND d.id<? "
             f"AND d.since<=? AND d.till>? {named} ORDER BY d.id LIMIT ?",
@@ -528,7 +567,7 @@ KEYS: Final = {
     "version": (("document", 0), ("number", 1)),
     "medicine": (("inn", 0), ("document", 1)),
     "span": (("document", 0), ("jurisdiction", 1), ("end", 3)),
-    "coming": (("document", 0), ("jurisdiction", 1), ("first", 5), ("version", 2), ("rule", 3)),
+    "coming": (("document", 0), ("jurisdiction", 1), ("first", 5), ("version", 2), ("rule", 3), ("told", 8)),
 }
 
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry, Resource
 
@@ -63,7 +63,7 @@ def _accepted(text: str, file: str) -> Json:
     if found or "\\u" in text:
         _refuse(_blame(value, ""), file)
     if "\\u" in text or not unicodedata.is_normalized("NFC", text):
-        value = _normalised(value)
+        value = _normalised(value, "", file)
     return value
 
 
@@ -129,13 +129,18 @@ def _refuse(blame: Iterable[tuple[str, str]], file: str) -> None:
         raise BadJson(why, safe, file)
 
 
-def _normalised(value: Json) -> Json:
+def _normalised(value: Json, pointer: str, file: str) -> Json:
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value)
     if isinstance(value, list):
-        return [_normalised(item) for item in value]
+        return [_normalised(item, f"{pointer}/{place}", file) for place, item in enumerate(value)]
     if isinstance(value, dict):
-        return {unicodedata.normalize("NFC", key): _normalised(member) for key, member in value.items()}
+        keys = Counter(unicodedata.normalize("NFC", key) for key in value)
+        if len(keys) != len(value):
+            twice = f"{pointer}/{_escaped(keys.most_common(1)[0][0])}"
+            raise BadJson("the key stands twice in one object, in two spellings of the same text", twice, file)
+        pairs = zip(keys, value.values(), strict=True)
+        return {key: _normalised(member, f"{pointer}/{_escaped(key)}", file) for key, member in pairs}
     return value
 
 
@@ -176,10 +181,19 @@ def _is_partial_date(value: object) -> bool:
 FORMATS: Final = FormatChecker(formats=("date", "date-time"))
 FORMATS.checks("partial-date", raises=BadParameter)(_is_partial_date)
 
+
+def _pattern(_validator: object, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
+    """A pattern as ECMA-262 means it: `$` is the very end, and not also the place before a last newline."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 _CHECKER: Final = Draft202012Validator.TYPE_CHECKER.redefine(
     "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
 )
-_Validator: Final[Any] = extend(Draft202012Validator, type_checker=_CHECKER)  # type: ignore[no-untyped-call]
+_Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern}, type_checker=_CHECKER
+)
 
 
 @cache
@@ -208,11 +222,14 @@ def _fast(name: str) -> jsonschema_rs.Draft202012Validator:
 
 def violations(name: str, value: Json) -> tuple[Violation, ...]:
     """Everything that a schema finds wrong with a value, by pointer."""
-    found = {
-        (violation.pointer, violation.why): violation
-        for error in _validator(name).iter_errors(value)
-        for violation in _worded(error)
-    }
+    try:
+        found = {
+            (violation.pointer, violation.why): violation
+            for error in _validator(name).iter_errors(value)
+            for violation in _worded(error)
+        }
+    except RecursionError:
+        return (Violation("", "is nested too deeply to be checked"),)
     return tuple(sorted(found.values()))[:VIOLATION_LIMIT]
 
 
@@ -425,9 +442,11 @@ def _odd_ends(version: Json) -> Iterator[Violation]:
                 )
 
 
-LINK: Final = re.compile(r"https?://[^\s<>\"'`\\]+")
+@cache
+def _link() -> re.Pattern[str]:
+    return re.compile(schema("common")["$defs"]["link"]["pattern"])
 
 
 def is_link(text: str) -> bool:
     """Whether a text may be rendered as a link: http and https only."""
-    return bool(LINK.fullmatch(text))
+    return bool(_link().fullmatch(text))

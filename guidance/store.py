@@ -34,7 +34,7 @@ from guidance.errors import (
     StoreError,
     StoreUnreadable,
 )
-from guidance.model import SEGMENT, Revision
+from guidance.model import SEGMENT, Revision, sha256
 
 BRANCH: Final = "refs/heads/main"
 SETTINGS: Final = {
@@ -50,10 +50,19 @@ ENVIRONMENT: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/nul
 COMMITTER: Final = "Inforce <register@inforce.invalid>"
 LOCK_WAIT: Final = 30.0
 """Seconds that a publisher waits for another one."""
-AUTHOR: Final = re.compile(r"[^<>\x00-\x1f\x7f\x85\u2028\u2029]{1,200} <[^<>\s\x00-\x1f\x7f]{1,200}>")
-LINE: Final = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029]{1,2000}")
+AUTHOR: Final = re.compile(
+    r"(?! )[^<>\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]{1,200}(?<! ) <[^<>\s\x00-\x1f\x7f\ud800-\udfff]{1,200}>"
+)
+LINE: Final = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]{1,2000}")
 SHARDS: Final = 100
-LEFTOVERS: Final = ("*.lock", "objects/**/tmp_*", "fast_import_crash_*", "refs/**/*.lock", "objects/**/*.lock")
+LEFTOVERS: Final = (
+    "*.lock",
+    "objects/**/tmp_*",
+    "objects/pack/.tmp-*",
+    "fast_import_crash_*",
+    "refs/**/*.lock",
+    "objects/**/*.lock",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Entry:
     @classmethod
     def of(cls, document: str, number: int, content: bytes) -> Entry:
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        return cls(document, number, blob, hashlib.sha256(content).hexdigest(), content)
+        return cls(document, number, blob, sha256(content), content)
 
     @property
     def path(self) -> str:
@@ -117,6 +126,8 @@ class Recorded:
     revision: Revision
     blobs: tuple[tuple[str, int, str], ...]
     """(document, number, blob id); number 0 is the document itself."""
+    sums: tuple[str, ...] = ()
+    """The SHA-256 of the bytes of each."""
 
 
 def path_of(document: str, number: int) -> str:
@@ -353,7 +364,7 @@ class Store:
 
     def maintain(self, lock: int) -> None:
         """Pack what has gathered, without ever dropping an object that anything might still read."""
-        self._git().execute(["git", "repack", "-d", "--quiet", "--no-write-bitmap-index"], pass_fds=(lock,))
+        self._git().execute(["git", "repack", "-d", "-n", "--quiet", "--no-write-bitmap-index"], pass_fds=(lock,))
         self._git().execute(["git", "prune-packed", "--quiet"], pass_fds=(lock,))
 
     # --- git ---------------------------------------------------------------------------------------------
@@ -439,7 +450,7 @@ def _recorded(text: str, position: int) -> Recorded:
     revision, seconds, author, _subject, *lines = text.split("\n")
     trailers = [line.partition(": ")[::2] for line in lines if ": " in line]
     once = dict(reversed(trailers))
-    documents, numbers, blobs = ([value for name, value in trailers if name == key] for key in TRAILERS)
+    documents, numbers, blobs, sums = ([value for name, value in trailers if name == key] for key in TRAILERS)
     rows = tuple(zip(documents, map(int, numbers), blobs, strict=True))
     return Recorded(
         Revision(
@@ -455,10 +466,11 @@ def _recorded(text: str, position: int) -> Recorded:
             key=once.get("Idempotency-Key"),
         ),
         rows,
+        tuple(sums),
     )
 
 
-TRAILERS: Final = ("Document", "Version", "Blob")
+TRAILERS: Final = ("Document", "Version", "Blob", "Sha256")
 
 
 def _scrub() -> None:

@@ -20,7 +20,7 @@ from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, U
 from guidance.index import Build, History, Index, Progress
 from guidance.model import Document, Json, Revision, Version, canonical
 from guidance.schema import check, check_document, check_version_fast, read
-from guidance.store import Act, Entry, Store, Stream
+from guidance.store import Act, Entry, Store, Stream, subject_of
 
 LISTED: Final = 10_000
 """Violations listed at most; the count is always given."""
@@ -84,6 +84,16 @@ def _checked(value: Json, place: str) -> None:
         check_version_fast(value, place)
 
 
+def _no_two_alike(entries: Json, place: str) -> None:
+    """A revision records a document or version once."""
+    seen: dict[str, int] = {}
+    for number, body in enumerate(entries):
+        subject = subject_of(body.get("document") or body["id"], body.get("number", 0))
+        if (first := seen.setdefault(subject, number)) != number:
+            why = f"{subject} already stands at /entries/{first}"
+            raise InvalidDocument([Violation(f"/entries/{number}", why, place)])
+
+
 # --- in --------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +144,7 @@ class Import:
         check("exported-revision", value, place)
         for body in value["entries"]:
             _checked(body, place)
+        _no_two_alike(value["entries"], place)
         told = value["revision"]
         origin = f"{told['id']} recorded {told['recorded_at']}"
         act = Act(told["act"], told["author"], told["reason"], told["approved_by"], None, told["replayed"], origin)

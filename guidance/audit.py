@@ -1,0 +1,114 @@
+"""Does everything agree? An auditor's walk through the whole history, from git's own objects up to the index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from guidance.errors import GuidanceError, Tampered
+from guidance.index import COLUMNS, Index, Progress, quiet
+from guidance.model import canonical, sha256
+from guidance.schema import check_document, check_version_fast, read
+from guidance.store import Recorded, Store, path_of
+
+PATH = re.compile(r"documents/([a-z0-9-]+)/[0-9]{2}/([a-z0-9-]+)/(?:document|versions/([0-9]+))\.json")
+FINDINGS = 200
+
+
+def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
+    """Check every object, revision, byte and index row; returns how many revisions agree, raises Tampered.
+
+    Held to each other: git's checksums and links; each commit's trailers and its real change; each blob and its
+    fingerprint, its canonical spelling and its schema; times that never run backwards; the index and a fresh one.
+    """
+    store.fsck()
+    findings: list[str] = []
+    recorded = list(store.log())
+    findings += _times(recorded)
+    findings += _trees(store, recorded)
+    findings += _contents(store, recorded, progress)
+    findings += _index(store, index)
+    if findings:
+        raise Tampered(findings[:FINDINGS])
+    return len(recorded)
+
+
+def _times(recorded: list[Recorded]) -> Iterator[str]:
+    before: datetime | None = None
+    for item in recorded:
+        if before and item.revision.recorded_at < before:
+            yield f"revision {item.revision.id} is dated before the one it follows"
+        before = item.revision.recorded_at
+
+
+def _trees(store: Store, recorded: list[Recorded]) -> Iterator[str]:
+    """What each revision says that it recorded, against what its tree changed."""
+    told = {item.revision.id: {(path_of(name, number), blob) for name, number, blob in item.blobs} for item in recorded}
+    for revision, rows in store.changed():
+        found = {(path, blob) for status, blob, path in rows if status in ("A", "M")}
+        for status, _, path in rows:
+            if status not in ("A", "M") or not PATH.fullmatch(path):
+                yield f"revision {revision} does {status} to {path}, which no act of ours does"
+        if found != told.get(revision):
+            yield f"revision {revision} changed other files than it says"
+
+
+def _contents(store: Store, recorded: list[Recorded], progress: Progress) -> Iterator[str]:
+    """Each blob once: its fingerprint, its one spelling, its schema, and that it is what its path says."""
+    wanted: dict[str, tuple[str, int, str]] = {}
+    for item in recorded:
+        for (name, number, blob), fingerprint in zip(item.blobs, item.sums, strict=True):
+            wanted[blob] = (name, number, fingerprint)
+    for done, (blob, content) in enumerate(store.read(wanted), start=1):
+        name, number, fingerprint = wanted[blob]
+        yield from _content(name, number, fingerprint, content)
+        if done % 1000 == 0 or done == len(wanted):
+            progress("checking content", done, len(wanted))
+
+
+def _content(name: str, number: int, fingerprint: str, content: bytes) -> Iterator[str]:
+    subject = f"{name}@{number}" if number else name
+    if sha256(content) != fingerprint:
+        yield f"{subject}: its bytes are not those of the recorded Sha256 {fingerprint}"
+    try:
+        body = read(content, subject)
+        if number:
+            check_version_fast(body, subject)
+        else:
+            check_document(body, subject)
+        if canonical(body) != content:
+            yield f"{subject}: is not in canonical form"
+        if (body.get("document") or body.get("id"), body.get("number", 0)) != (name, number):
+            yield f"{subject}: lies at a path that is not its own"
+    except GuidanceError as error:
+        yield f"{subject}: {error}"
+
+
+def _index(store: Store, index: Index) -> Iterator[str]:
+    """Every row of the index against one that is derived again from nothing."""
+    index.catch_up(store)
+    with TemporaryDirectory() as folder:
+        fresh = Index(Path(folder) / "index.sqlite")
+        fresh.rebuild(store)
+        try:
+            for table in COLUMNS:
+                if _rows(index.sql, table) != _rows(fresh.sql, table):
+                    yield f"the index's table {table} is not what the store implies; run 'inforce rebuild'"
+        finally:
+            fresh.close()
+
+
+def _rows(sql: sqlite3.Connection, table: str) -> set[int]:
+    """Fingerprints of all rows, with what they point to spelled out, for bodies are numbered as they come."""
+    joined = table in ("document", "version", "span")
+    columns = "*, (SELECT hex(blob) FROM body WHERE id=t.body)" if joined else "*"
+    with closing(sql.cursor()) as cursor:
+        place = [row[1] for row in cursor.execute(f"PRAGMA table_info({table})")]
+        drop = place.index("body") if joined else -1
+        rows = cursor.execute(f"SELECT {columns} FROM {table} t")
+        return {hash(tuple(cell for at, cell in enumerate(row) if at != drop)) for row in rows}

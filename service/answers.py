@@ -1,0 +1,406 @@
+"""What we answer: each question about the register and its answer as JSON, the same for every door.
+
+Ready canonical bytes from the index go into an answer as they are (orjson.Fragment). Every answer echoes what was
+asked, what was selected, the revision, and the next day on which it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Final
+
+import orjson
+
+from guidance.archive import Archive
+from guidance.errors import UnknownDocument, UnknownMedicine, UnknownRevision
+from guidance.index import FOREVER, Row
+from guidance.model import Json, Period, Revision, sha256
+from guidance.register import IN_FORCE, Span, applying, scope
+from guidance.vocabulary import within
+from service.clock import today
+from service.params import At
+
+COMING_SHOWN: Final = 20
+"""Dated things that are coming, shown at most for one document and jurisdiction; things without a day always are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which day, looking from which revision, about which place, medicine, kind and cohort."""
+
+    on: date | None = None
+    at: At | None = None
+    jurisdiction: str | None = None
+    medicine: str | None = None
+    authority: str | None = None
+    kind: str | None = None
+    cohort: str | None = None
+
+    def asked(self, **more: Any) -> dict[str, Any]:
+        """The question as it was put, for the answer to repeat."""
+        told = {
+            "on": self.on.isoformat() if self.on else None,
+            "at": self.at.text if self.at else None,
+            "jurisdiction": self.jurisdiction,
+        }
+        filters = {name: getattr(self, name) for name in ("medicine", "authority", "kind", "cohort")}
+        return {**more, **told, **{name: value for name, value in filters.items() if value is not None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The register as one request sees it: an archive, one question, one now, one revision to look from."""
+
+    archive: Archive
+    question: Question
+    now: datetime
+    home: str
+    """The jurisdiction whose day is today where nothing else says."""
+    revision: Revision | None
+
+    @classmethod
+    def look(cls, archive: Archive, question: Question, now: datetime, home: str) -> Register:
+        """Raises UnknownRevision where the question looks from a revision that is none."""
+        return cls(archive, question, now, home, archive.at(question.at.meaning if question.at else None))
+
+    def looking(self, at: At | None) -> Register:
+        """The same question, looked at from another revision."""
+        return Register.look(self.archive, replace(self.question, at=at), self.now, self.home)
+
+    @property
+    def position(self) -> int:
+        return self.revision.position if self.revision else 0
+
+    def day(self, home: str | None = None) -> date:
+        """The day asked about; without one, today in the jurisdiction asked about or else at home."""
+        return self.question.on or today(self.now, self.question.jurisdiction or home or self.home)
+
+    def head(self, **asked: Any) -> dict[str, Any]:
+        """The members with which every answer begins."""
+        return {"asked": self.question.asked(**asked), "revision": _told(self.revision)}
+
+    def known(self, name: str) -> None:
+        """Raise UnknownDocument, or UnknownRevision where nothing was recorded yet, for what cannot be answered."""
+        if self.revision is None:
+            raise UnknownRevision(self.question.at.text if self.question.at else "", "is before the first revision")
+        self.archive.index.document_row(name, self.position)
+
+
+def _told(revision: Revision | None) -> Json:
+    """A revision as an answer names it; None where nothing was recorded yet."""
+    if revision is None:
+        return None
+    told = revision.json()
+    return {name: told[name] for name in ("id", "position", "recorded_at", "replayed")}
+
+
+# --- one document on a day -------------------------------------------------------------------------------
+
+
+def document(register: Register, name: str) -> Json:
+    """What one document says on a day; raises UnknownDocument."""
+    if register.revision is None:
+        return _nothing_yet(register, name)
+    content, named = register.archive.index.document_row(name, register.position)
+    home = register.question.jurisdiction or _home(content)
+    on = register.day(home)
+    rows = register.archive.index.spans_on(name, on.toordinal(), register.position, scope(named, home))
+    coming = _coming(register, name, on, scope(named, home))
+    selected, parts = _selected(home, rows)
+    applies = selected["state"] in IN_FORCE
+    return {
+        **register.head(document=name),
+        "on": on.isoformat(),
+        "jurisdiction": home,
+        "document": orjson.Fragment(content.rstrip()),
+        "selected": selected["told"],
+        "version": _version(selected) if applies else None,
+        "parts": [{**part["told"], "rules": _rule_ids(part)} for part in parts],
+        "coming": coming,
+        "next_change_on": _next_change(rows, coming, on),
+    }
+
+
+def _nothing_yet(register: Register, name: str) -> Json:
+    """The answer about a moment before the register existed, for a document that it learned of later."""
+    tip = register.archive.tip()
+    if tip is None:
+        raise UnknownDocument(name)
+    content, _ = register.archive.index.document_row(name, tip.position)
+    home = register.question.jurisdiction or _home(content)
+    return {
+        **register.head(document=name),
+        "on": register.day(home).isoformat(),
+        "jurisdiction": home,
+        "document": None,
+        "selected": _unspoken(home)["told"],
+        "version": None,
+        "parts": [],
+        "coming": [],
+        "next_change_on": None,
+    }
+
+
+def _home(content: bytes) -> str:
+    return str(orjson.loads(content)["jurisdictions"][0])
+
+
+def _selected(asked: str, rows: Sequence[Row]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row that answers for the place asked about, and those of its parts that have a word of their own."""
+    found = [
+        {"state": state, "number": number, "told": orjson.loads(told), "body": body, "place": place}
+        for place, _, state, number, told, body in rows
+    ]
+    whole = next((row for row in found if row["place"] in within(asked)), None)
+    return whole or _unspoken(asked), [row for row in found if row is not whole]
+
+
+def _unspoken(asked: str) -> dict[str, Any]:
+    span = Span(asked, Period(date.min), "nothing-recorded")
+    return {"state": span.state, "number": None, "told": span.json(), "body": None, "place": asked}
+
+
+def _version(selected: Mapping[str, Any]) -> Json:
+    """The selected version with the rules that hold: its bytes as they are, unless some of them do not."""
+    left_out = set(selected["told"]["left_out"])
+    if not left_out:
+        return orjson.Fragment(selected["body"].rstrip())
+    body = orjson.loads(selected["body"])
+    return {**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]}
+
+
+def _rule_ids(row: Mapping[str, Any]) -> list[str]:
+    if row["state"] not in IN_FORCE:
+        return []
+    left_out = set(row["told"]["left_out"])
+    return [rule["id"] for rule in orjson.loads(row["body"])["rules"] if rule["id"] not in left_out]
+
+
+def _coming(register: Register, name: str, on: date, places: Sequence[str]) -> list[Json]:
+    rows = register.archive.index.coming_of(name, on.toordinal(), register.position, places, COMING_SHOWN)
+    found = [_awaited(told, overdue, gone, on) for _, overdue, gone, told in rows]
+    return [item for item in found if not any(_repeats(item, other) for other in found)]
+
+
+def _repeats(item: Json, other: Json) -> bool:
+    """Whether another line says the same of the whole that this one says of a part."""
+    same = ("version", "rule", "from", "expected", "trigger")
+    inside = other["jurisdiction"] in within(item["jurisdiction"])[1:]
+    return inside and all(item[name] == other[name] for name in same)
+
+
+def _awaited(told: bytes, overdue: int, gone: int, on: date) -> Json:
+    late = overdue <= on.toordinal()
+    changes = min((day for day in (overdue, gone) if day > on.toordinal()), default=FOREVER)
+    found = {**orjson.loads(told), "state": "outstanding" if late else "coming"}
+    return {**found, "changes_on": _iso(changes)} if found["from"] is None else found
+
+
+def _next_change(rows: Sequence[Row], coming: Sequence[Json], on: date) -> str | None:
+    """The next day on which this answer changes, as far as is known."""
+    ends = [_iso(row[1]) for row in rows]
+    return min((day for day in (*ends, *(item.get("changes_on") for item in coming)) if day), default=None)
+
+
+def _iso(ordinal: int) -> str | None:
+    return None if ordinal >= FOREVER else date.fromordinal(ordinal).isoformat()
+
+
+# --- rules on a day --------------------------------------------------------------------------------------
+
+
+def rules(register: Register) -> Iterator[bytes]:
+    """Every rule that applies on a day, as the pieces of one JSON answer, written while they are read."""
+    on = register.day()
+    head = orjson.dumps({**register.head(), "on": on.isoformat()})
+    yield head[:-1] + b',"rules":['
+    documents: list[Json] = []
+    between = b""
+    for name, found in _by_document(register, on):
+        documents.append(_document_told(name, found))
+        for item in _rules_of(register, name, found):
+            yield between + orjson.dumps(item)
+            between = b","
+    coming = [item for told in documents for item in _coming_in(register, on, told)]
+    changes = [told.pop("next_change_on") for told in documents] + [item.get("changes_on") for item in coming]
+    tail = {"documents": documents, "coming": coming, "next_change_on": min((d for d in changes if d), default=None)}
+    yield b"]," + orjson.dumps(tail)[1:]
+
+
+def _by_document(register: Register, on: date) -> Iterator[tuple[str, list[Row]]]:
+    """(document, its rows for the places that the question is about), by document."""
+    names = _names(register)
+    asked = register.question.jurisdiction
+    name = ""
+    held: list[Row] = []
+    for row in register.archive.index.all_spans_on(on.toordinal(), register.position, names):
+        if row[0] != name and (found := _in_scope(held, asked)):
+            yield name, found
+        held = [*held, row] if row[0] == name else [row]
+        name = row[0]
+    if found := _in_scope(held, asked):
+        yield name, found
+
+
+def _names(register: Register) -> list[str] | None:
+    """The documents that a question is limited to, None where it is not."""
+    question = register.question
+    if question.medicine is None and question.authority is None:
+        return None
+    index, position = register.archive.index, register.position
+    found = index.documents(position, medicine=question.medicine, authority=question.authority or "")
+    return [name for name, _ in found]
+
+
+def _in_scope(rows: list[Row], asked: str | None) -> list[Row]:
+    """The rows of one document for the places that a question is about, the whole before its parts."""
+    order = scope(rows[0][1].split(" "), asked) if rows else ()
+    by_place = {row[3]: row for row in rows}
+    return [by_place[place] for place in order if place in by_place]
+
+
+def _document_told(name: str, rows: Sequence[Row]) -> Json:
+    ends = [_iso(row[4]) for row in rows]
+    return {
+        "document": name,
+        "title": orjson.loads(rows[0][2])["title"] if rows else None,
+        "selected": [orjson.Fragment(row[7]) for row in rows],
+        "places": [row[3] for row in rows],
+        "next_change_on": min((end for end in ends if end), default=None),
+    }
+
+
+def _coming_in(register: Register, on: date, told: Json) -> list[Json]:
+    places = told.pop("places")
+    return [{"document": told["document"], **item} for item in _coming(register, told["document"], on, places)]
+
+
+def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Json]:
+    """The rules of one document that hold and pass the filters."""
+    applied = [row for row in rows if row[5] in IN_FORCE]
+    bodies = {row[6]: orjson.loads(row[8]) for row in applied}
+    by_id = {(number, rule["id"]): rule for number, body in bodies.items() for rule in body["rules"]}
+    chosen = []
+    for row in rows:
+        told = orjson.loads(row[7])
+        span = Span(row[3], Period(date.min), row[5], row[6], left_out=tuple(told["left_out"]))
+        ids = tuple(rule["id"] for rule in bodies[row[6]]["rules"]) if row[5] in IN_FORCE else ()
+        chosen.append((span, ids))
+    for item in applying(name, chosen, register.question.jurisdiction):
+        rule = by_id[item.version, item.rule]
+        if _wanted(register.question, rule, bodies[item.version]):
+            yield {
+                "document": name,
+                "version": item.version,
+                "jurisdictions": item.jurisdictions,
+                "but_not": item.but_not,
+                "rule": rule,
+            }
+
+
+def _wanted(question: Question, rule: Json, body: Json) -> bool:
+    medicines = rule.get("medicines") or [medicine["inn"] for medicine in body["medicines"]]
+    cohorts = (question.cohort, "everyone") if question.cohort else ()
+    return (
+        (question.medicine is None or question.medicine in medicines)
+        and (question.kind is None or rule["kind"] == question.kind)
+        and (not cohorts or rule["cohort"] in cohorts)
+    )
+
+
+# --- documents, versions, history, medicines -------------------------------------------------------------
+
+
+def documents(register: Register, after: str, limit: int) -> Json:
+    """The documents of the register, by id."""
+    question = register.question
+    rows = register.archive.index.documents(
+        register.position, after, limit + 1, medicine=question.medicine, authority=question.authority or ""
+    )
+    return {
+        **register.head(limit=limit, after=after or None),
+        "documents": [orjson.Fragment(content.rstrip()) for _, content in rows[:limit]],
+        "next_after": rows[limit - 1][0] if len(rows) > limit else None,
+    }
+
+
+def versions(register: Register, name: str) -> Json:
+    """Every version of a document, without its rules, with the periods in which it is in force by jurisdiction."""
+    index, position = register.archive.index, register.position
+    register.known(name)
+    told = []
+    for number, content in index.version_contents(name, position):
+        body = orjson.loads(content)
+        rules = body.pop("rules")
+        told.append({**body, "number": number, "rules": len(rules), "in_force": index.periods(name, number, position)})
+    return {**register.head(document=name), "document": name, "versions": told}
+
+
+def version(register: Register, name: str, number: int) -> Json:
+    """One version as recorded; raises UnknownDocument, UnknownVersion."""
+    index, position = register.archive.index, register.position
+    register.known(name)
+    content = index.version(name, number, position)
+    return {
+        **register.head(document=name, version=number),
+        "recorded": index.recording(name, number, position).json(),
+        "in_force": index.periods(name, number, position),
+        "sha256": sha256(content),
+        "version": orjson.Fragment(content.rstrip()),
+    }
+
+
+def history(register: Register, name: str, before: int, limit: int) -> Json:
+    """The revisions that touched a document, newest first: who, when, why."""
+    register.known(name)
+    found = register.archive.index.history(name, register.position, before, limit + 1)
+    return {
+        **register.head(document=name, limit=limit, before=before if before != FOREVER else None),
+        "document": name,
+        "revisions": [revision.json() for revision in found[:limit]],
+        "next_before": found[limit - 1].position if len(found) > limit else None,
+    }
+
+
+def medicines(register: Register, after: str, limit: int) -> Json:
+    """The medicines that documents name, by INN."""
+    rows = register.archive.index.medicines(register.position, after, limit + 1)
+    return {
+        **register.head(limit=limit, after=after or None),
+        "medicines": [{"inn": inn, "documents": count} for inn, count in rows[:limit]],
+        "next_after": rows[limit - 1][0] if len(rows) > limit else None,
+    }
+
+
+def medicine(register: Register, inn: str) -> Json:
+    """One medicine on a day: every document that names it, what each says, and its codes; raises UnknownMedicine."""
+    index, position = register.archive.index, register.position
+    names = [name for name, _ in index.documents(position, medicine=inn)]
+    if not names:
+        raise UnknownMedicine(inn)
+    on = register.day()
+    told = [_document_told(name, rows) for name, rows in _of_documents(register, names, on)]
+    coming = [item for item_told in told for item in _coming_in(register, on, item_told)]
+    changes = [item.pop("next_change_on") for item in told] + [item.get("changes_on") for item in coming]
+    spans = [orjson.loads(orjson.dumps(span)) for item in told for span in item["selected"]]
+    codes = {(code["system"], code["code"]) for span in spans for code in span["codes"] if code["inn"] == inn}
+    return {
+        **register.head(inn=inn),
+        "inn": inn,
+        "on": on.isoformat(),
+        "codes": [{"system": system, "code": code} for system, code in sorted(codes)],
+        "documents": told,
+        "coming": coming,
+        "next_change_on": min((day for day in changes if day), default=None),
+    }
+
+
+def _of_documents(register: Register, names: list[str], on: date) -> Iterator[tuple[str, list[Row]]]:
+    rows = register.archive.index.all_spans_on(on.toordinal(), register.position, names)
+    held: dict[str, list[Row]] = {name: [] for name in names}
+    for row in rows:
+        held[row[0]].append(row)
+    for name, found in held.items():
+        yield name, _in_scope(found, register.question.jurisdiction) if found else []

@@ -1,0 +1,126 @@
+"""The Flask application put together: routes, limits, headers on every answer, errors as problems."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version as release_of
+from typing import Any, Final
+
+import orjson
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from guidance.archive import Archive
+from guidance.errors import GuidanceError
+from service import api, logs, pages, problems
+from service.cache import Cache
+from service.clock import Clock, system_clock
+from service.config import Config
+from service.problems import HttpProblem
+
+BODY_LIMIT: Final = 64 * 1024
+QUERY_LIMIT: Final = 4096
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+HSTS: Final = "max-age=31536000; includeSubDomains"
+
+
+def create_app(config: Config, archive: Archive | None = None, clock: Clock = system_clock) -> Flask:
+    """An application that serves one register; raises NoRegister or StoreUnreadable where there is none to serve."""
+    opened = archive or Archive(config.data)
+    app = Flask("service", static_folder="static", template_folder="templates")
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY_LIMIT,
+        RELEASE=release_of("inforce"),
+        TRUSTED_HOSTS=list(config.trusted_hosts) or None,
+    )
+    app.extensions["inforce"] = api.Desk(opened, clock, config)
+    app.register_blueprint(api.V1)
+    app.register_blueprint(api.WATCH)
+    app.register_blueprint(pages.PAGES)
+    pages.equip(app)
+    app.before_request(_begin)
+    app.after_request(_headers(config))
+    app.after_request(_logged)
+    app.register_error_handler(Exception, _failed)
+    cache = Cache(app.wsgi_app, opened.store.stamp, clock, config.cache_bytes, _logged_kept)
+    app.wsgi_app = cache  # type: ignore[assignment]
+    return app
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+    length = request.content_length or 0
+    if length > BODY_LIMIT:
+        raise HttpProblem(problems.TOO_LARGE, f"the body is {length} bytes long; the limit is {BODY_LIMIT}")
+    if len(request.query_string) > QUERY_LIMIT:
+        raise HttpProblem(problems.TOO_LARGE, f"the query is over {QUERY_LIMIT} bytes long")
+
+
+def _headers(config: Config) -> Any:
+    headers = {**HEADERS, **({"Strict-Transport-Security": HSTS} if config.https else {})}
+
+    def add(response: Response) -> Response:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return add
+
+
+def _logged(response: Response) -> Response:
+    began = g.get("began")
+    took = (time.perf_counter() - began) * 1000 if began else None
+    logs.request(request.environ, response.status, took)
+    return response
+
+
+def _logged_kept(environ: dict[str, Any], status: str) -> None:
+    logs.request(environ, status, kept=True)
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+_BY_STATUS: Final = {
+    404: problems.NO_ROUTE,
+    405: problems.METHOD,
+    413: problems.TOO_LARGE,
+    406: problems.NOT_ACCEPTABLE,
+}
+
+
+def _failed(error: Exception) -> Response:
+    """Every error as a problem, or as a page for people; what we did not expect is logged and told as such."""
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, GuidanceError):
+        told = error
+    elif isinstance(error, HTTPException):
+        if error.code is not None and error.code < 400:
+            return Response(status=error.code, headers=list(error.get_headers()))
+        kind = _BY_STATUS.get(error.code or 500, problems.BAD_REQUEST if (error.code or 500) < 500 else problems.FAILED)
+        told = HttpProblem(kind._replace(status=error.code or 500), error.description or kind.title)
+        headers = [(name, value) for name, value in error.get_headers() if name == "Allow"]
+    else:
+        logs.LOG.error("unexpected", exc_info=error, extra={"told": {"path": request.path}})
+        told = HttpProblem(problems.FAILED, problems.FAILED.title)
+    body = problems.body_of(told)
+    if pages.for_people():
+        response = pages.error_page(body)
+    else:
+        response = Response(orjson.dumps(body), mimetype=problems.MEDIA_TYPE)
+    response.status_code = body["status"]
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.extend(headers)
+    if body["status"] == problems.NOT_READY.status:
+        response.headers["Retry-After"] = "5"
+    return response

@@ -1,0 +1,105 @@
+"""Answers kept ready in front of Flask's routing, bounded, and never served across a revision or a midnight."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from service.clock import Clock
+
+Stamp = tuple[int, int]
+KEPT: Final = "inforce.kept"
+"""Where a route leaves word that its answer may be kept: until which instant (None: as long as the revision lasts)."""
+LARGEST: Final = 256 * 1024
+OVERHEAD: Final = 1024
+"""Bytes that an answer costs beside its body."""
+KEYS: Final = ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Permission to keep an answer: the state of the store that it was made from, and when it goes stale."""
+
+    stamp: Stamp
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    keep: Keep
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Cache:
+    """A WSGI application in front of another: repeats a kept answer to the same question, or passes the question on.
+
+    `log` is called with the environment and the status of answers given from here, as the inner application would.
+    """
+
+    def __init__(
+        self,
+        inner: Callable[..., Iterable[bytes]],
+        stamp: Callable[[], Stamp],
+        clock: Clock,
+        size: int,
+        log: Callable[[dict[str, Any], str], None],
+    ) -> None:
+        self.inner, self.stamp, self.clock, self.size, self.log = inner, stamp, clock, size, log
+        self.held: OrderedDict[tuple[str | None, ...], Kept] = OrderedDict()
+        self.bytes = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "GET" or not self.size:
+            return self.inner(environ, start)
+        key = tuple(environ.get(name) for name in KEYS)
+        kept = self.held.get(key)
+        if kept is not None:
+            if kept.keep.stamp == self.stamp() and (kept.keep.until is None or self.clock() < kept.keep.until):
+                self.log(environ, kept.status)
+                start(kept.status, kept.headers)
+                return (kept.body,)
+            self._drop(key)
+        return self._through(key, environ, start)
+
+    def _through(
+        self, key: tuple[str | None, ...], environ: dict[str, Any], start: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        said: list[Any] = []
+
+        def listen(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Any:
+            said[:] = [status, headers]
+            return start(status, headers, failure) if failure else start(status, headers)
+
+        answer = self.inner(environ, listen)
+        keep = environ.get(KEPT)
+        if keep is None or not isinstance(keep, Keep):
+            return answer
+        body = b"".join(answer)
+        close = getattr(answer, "close", None)
+        if close:
+            close()
+        if len(body) <= LARGEST:
+            self._hold(key, Kept(keep, said[0], said[1], body))
+        return (body,)
+
+    def _hold(self, key: tuple[str | None, ...], kept: Kept) -> None:
+        with self.lock:
+            if key not in self.held:
+                self.held[key] = kept
+                self.bytes += len(kept.body) + OVERHEAD
+            while self.bytes > self.size and self.held:
+                _, oldest = self.held.popitem(last=False)
+                self.bytes -= len(oldest.body) + OVERHEAD
+
+    def _drop(self, key: tuple[str | None, ...]) -> None:
+        with self.lock:
+            kept = self.held.pop(key, None)
+            if kept is not None:
+                self.bytes -= len(kept.body) + OVERHEAD

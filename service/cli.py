@@ -1,0 +1,504 @@
+"""The command line: every act and every question, for people and for scripts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from importlib.metadata import version as release_of
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from guidance import audit, journal, transfer
+from guidance.acts import ENDS
+from guidance.archive import Archive, Proposal, Receipt
+from guidance.errors import BadJson, BadParameter, GuidanceError, InvalidDocument
+from guidance.model import Json, day_of, document_id
+from guidance.schema import check_document, check_version, read, warnings
+from guidance.store import Act
+from service import answers, comparing, config, params, problems, server, tables
+from service.clock import system_clock
+from service.config import Config
+
+VERSION_ID: Final = re.compile(r"([^@#]+)@([0-9]{1,6})(?:#(.+))?")
+CORPUS_AUTHOR: Final = "Inforce corpus <corpus@inforce.invalid>"
+
+
+class Family(click.Group):
+    """Our commands: errors of ours become one clear message and the exit code of their kind."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GuidanceError as error:
+            click.echo(f"inforce: {error}", err=True)
+            ctx.exit(problems.problem_of(error).exit)
+        except BrokenPipeError:
+            ctx.exit(0)
+
+
+@click.group(cls=Family, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(release_of("inforce"), prog_name="inforce")
+def main() -> None:
+    """What guidance on medicines is in force on any day, as known on any other day, and what changed.
+
+    Exit codes: 0 done; 1 check found something odd with --strict; 2 input that cannot be understood; 3 not found;
+    4 at odds with what is recorded; 5 the register cannot be used; 6 verification failed; 70 a fault of ours.
+    """
+
+
+# --- options that several commands share ------------------------------------------------------------------
+
+Command = Callable[..., Any]
+
+
+def options(*given: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return apply
+
+
+DATA = click.option("--data", metavar="DIR", help="Folder of the register (INFORCE_DATA, else ./inforce-data).")
+ON = click.option("--on", metavar="DAY", help="The day the rules apply, YYYY-MM-DD; today where left out.")
+AT = click.option("--at", metavar="WHEN", help="Look from a revision, an instant, or the end of a day (UTC).")
+PLACE = click.option("--jurisdiction", metavar="J", help="EU, UK, GB, NI, CH, or a member state such as DE.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+ACTING = options(
+    click.option("--author", metavar="'NAME <ADDRESS>'", help="Who acts (else INFORCE_AUTHOR)."),
+    click.option("--reason", required=True, metavar="TEXT", help="Why, in one line."),
+    click.option("--approved-by", metavar="TEXT", help="Who approved it."),
+)
+SAFELY = options(
+    click.option("--key", metavar="KEY", help="Idempotency key: a retry with it records nothing twice."),
+    click.option("--base", metavar="REVISION", help="Refuse if the register has moved on from this revision."),
+)
+
+
+def opened(data: str | None) -> Archive:
+    archive = Archive(config.load({"data": data}).data)
+    archive.recover()
+    return archive
+
+
+def act_of(verb: str, author: str | None, reason: str, approved_by: str | None, key: str | None = None) -> Act:
+    who = author or config.author()
+    if who is None:
+        raise BadParameter("--author", "", "is missing: say who acts, or set INFORCE_AUTHOR")
+    return Act(verb, who, reason, approved_by, key)
+
+
+def asked(archive: Archive, data: Config, **given: str | None) -> answers.Register:
+    """The register as the options ask to see it."""
+    now = system_clock()
+    question = answers.Question(
+        on=params.on(given.get("on"), "--on"),
+        at=params.at(given.get("at"), now, "--at"),
+        jurisdiction=params.jurisdiction(given.get("jurisdiction"), "--jurisdiction"),
+        medicine=params.segment(given.get("medicine"), "--medicine"),
+        authority=params.segment(given.get("authority"), "--authority"),
+        kind=params.choice(given.get("kind"), "--kind", params.KINDS),
+        cohort=params.choice(given.get("cohort"), "--cohort", params.COHORTS),
+    )
+    return answers.Register.look(archive, question, now, data.jurisdiction)
+
+
+def plain(answer: Any) -> Json:
+    """An answer as ordinary JSON values."""
+    return orjson.loads(answer if isinstance(answer, bytes) else orjson.dumps(answer))
+
+
+def show_json(answer: Json) -> None:
+    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
+
+
+class Shown:
+    """Progress of long work on standard error, where a person watches."""
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        self.tasks: dict[str, Any] = {}
+        self.bar.start()
+        return self.step
+
+    def step(self, what: str, done: int, of: int) -> None:
+        if what not in self.tasks:
+            self.tasks[what] = self.bar.add_task(what, total=of or None)
+        self.bar.update(self.tasks[what], completed=done, total=of or None)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+# --- the register -----------------------------------------------------------------------------------------
+
+
+@main.command()
+@DATA
+@click.option("--empty", is_flag=True, help="Do not record the corpus of real documents.")
+def init(data: str | None, empty: bool) -> None:
+    """Make a register, and record the corpus of real documents in it, today."""
+    count, folder = _made(config.load({"data": data}).data, empty)
+    click.echo(f"{folder}: a register with {count} revisions")
+
+
+def _made(folder: Path, empty: bool = False) -> tuple[int, Path]:
+    act = Act("publish", CORPUS_AUTHOR, f"the corpus that comes with inforce {release_of('inforce')}")
+    with Shown() as progress:
+
+        def fill(archive: Archive) -> None:
+            if not empty:
+                archive.take_in(journal.CORPUS / "documents", act, system_clock(), progress)
+
+        tip = Archive.make(folder, fill).tip()
+    return tip.position if tip else 0, folder
+
+
+@main.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@DATA
+@ACTING
+def import_(source: Path, data: str | None, author: str | None, reason: str, approved_by: str | None) -> None:
+    """Record a folder of JSON files, or a file of JSON lines: all of it or, with every violation listed, nothing."""
+    archive = opened(data)
+    with Shown() as progress:
+        count = archive.take_in(source, act_of("publish", author, reason, approved_by), system_clock(), progress)
+    click.echo(f"recorded {count} revisions")
+
+
+@main.command()
+@click.argument("document", required=False)
+@DATA
+@AT
+@click.option("--history", is_flag=True, help="Every revision with what it recorded, not only the newest state.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file, whole or not at all.")
+def export(document: str | None, data: str | None, at: str | None, history: bool, output: Path | None) -> None:
+    """Write the register, or one DOCUMENT, as JSON lines that can be imported again."""
+    archive = opened(data)
+    name = document_id(document) if document else None
+    seen = asked(archive, config.load({"data": data}), at=at)
+    write = transfer.export_history if history else transfer.export
+    lines = write(archive.index, seen.position, name)
+    if output is None:
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(output.name + ".part")
+    with part.open("wb") as file:
+        file.writelines(lines)
+    part.replace(output)
+
+
+@main.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@DATA
+def replay(source: Path | None, data: str | None) -> None:
+    """Play a dated journal (else the corpus's own) into a new register, each act on its day, marked as replayed."""
+    folder = config.load({"data": data}).data
+    count = _replayed(folder, source or journal.CORPUS / "journal.json")
+    click.echo(f"{folder}: replayed {count} acts")
+
+
+def _replayed(folder: Path, source: Path) -> int:
+    with Shown() as progress:
+        documents = journal.CORPUS / "documents"
+        tip = Archive.make(folder, lambda archive: journal.replay(archive, source, documents, progress)).tip()
+    return tip.position if tip else 0
+
+
+@main.command()
+@DATA
+def rebuild(data: str | None) -> None:
+    """Derive the index again from the store."""
+    archive = opened(data)
+    with Shown() as progress:
+        archive.index.rebuild(archive.store, progress)
+    tip = archive.tip()
+    click.echo(f"the index stands at revision {tip.id if tip else '(none)'}")
+
+
+@main.command()
+@DATA
+def verify(data: str | None) -> None:
+    """Check every object, revision, byte and index row against each other; exit 6 if anything does not agree."""
+    archive = opened(data)
+    with Shown() as progress:
+        count = audit.verify(archive.store, archive.index, progress)
+    click.echo(f"{count} revisions agree, down to the byte; the newest is {archive.store.head()}")
+
+
+@main.command()
+@DATA
+def maintain(data: str | None) -> None:
+    """Clear what killed publishers left behind and pack the store; readers and publishers may go on."""
+    opened(data).maintain()
+    click.echo("packed")
+
+
+# --- acts ------------------------------------------------------------------------------------------------
+
+
+def proposal(path: Path) -> Proposal:
+    try:
+        return Proposal(read(path.read_bytes(), str(path)), str(path))
+    except OSError as error:
+        raise BadJson(f"cannot be read: {error.strerror}", file=str(path)) from error
+
+
+def acknowledge(receipt: Receipt) -> None:
+    verb = receipt.revision.act if receipt.recorded else "recorded before"
+    click.echo(f"{verb} {', '.join(receipt.revision.subjects)} as revision {receipt.revision.id}")
+
+
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@main.command()
+@FILES
+@click.option("--strict", is_flag=True, help="Exit 1 where something merely looks odd.")
+def check(files: tuple[Path, ...], strict: bool) -> None:
+    """Check documents and versions against their schemas, and list every violation with its JSON pointer."""
+    found: list[Any] = []
+    odd = 0
+    for path in files:
+        try:
+            body = proposal(path).body
+            if isinstance(body, dict) and "number" not in body and "id" in body:
+                check_document(body, str(path))
+                continue
+            check_version(body, str(path))
+            for warning in warnings(body):
+                odd += 1
+                click.echo(f"{path} {warning.pointer}: looks odd: {warning.why}", err=True)
+        except InvalidDocument as error:
+            found.extend(error.violations)
+    if found:
+        raise InvalidDocument(found)
+    click.echo(f"{len(files)} files conform" + (f", {odd} things look odd" if odd else ""))
+    if odd and strict:
+        sys.exit(1)
+
+
+@main.command()
+@FILES
+@DATA
+@ACTING
+@SAFELY
+def publish(
+    files: tuple[Path, ...],
+    data: str | None,
+    author: str | None,
+    reason: str,
+    approved_by: str | None,
+    key: str | None,
+    base: str | None,
+) -> None:
+    """Record documents and their next versions; or how far a version that does not bind yet has come."""
+    act = act_of("publish", author, reason, approved_by, key)
+    acknowledge(opened(data).publish([proposal(path) for path in files], act, system_clock(), base))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@DATA
+@ACTING
+@SAFELY
+def correct(
+    file: Path,
+    data: str | None,
+    author: str | None,
+    reason: str,
+    approved_by: str | None,
+    key: str | None,
+    base: str | None,
+) -> None:
+    """Record that a document or version says something else than the register said. The earlier text is kept."""
+    act = act_of("correct", author, reason, approved_by, key)
+    acknowledge(opened(data).correct(proposal(file), act, system_clock(), base))
+
+
+@main.command()
+@click.argument("version")
+@click.option("--ends", type=click.Choice(ENDS), default="withdrawn", show_default=True, help="How it ends.")
+@click.option("--on", metavar="DAY", help="First day on which it no longer holds; left out: it never takes effect.")
+@click.option("--jurisdiction", "places", multiple=True, metavar="J", help="Only there; may be repeated.")
+@DATA
+@ACTING
+@SAFELY
+def withdraw(  # noqa: PLR0917 (click hands over each option by its name)
+    version: str,
+    ends: str,
+    on: str | None,
+    places: Sequence[str],
+    data: str | None,
+    author: str | None,
+    reason: str,
+    approved_by: str | None,
+    key: str | None,
+    base: str | None,
+) -> None:
+    """Record the end of a VERSION (ema/lemtrada@3) from a day on, or that it never takes effect."""
+    name, number, _ = version_of(version)
+    if number is None:
+        raise BadParameter("version", version, "names no version; write one such as ema/lemtrada@3")
+    act = act_of("withdraw", author, reason, approved_by, key)
+    day = day_of(on, "--on") if on else None
+    acknowledge(opened(data).withdraw((name, number), ends, day, places, act, system_clock(), base))
+
+
+def version_of(text: str) -> tuple[str, int | None, str | None]:
+    """(document, version number, rule id) of ema/lemtrada, ema/lemtrada@3 or ema/lemtrada@3#stroke."""
+    match = VERSION_ID.fullmatch(text)
+    if match:
+        return document_id(match[1]), int(match[2]), match[3]
+    name, _, rule = text.partition("#")
+    return document_id(name), None, rule or None
+
+
+# --- questions --------------------------------------------------------------------------------------------
+
+
+@main.command()
+@DATA
+@ON
+@AT
+@click.option("--medicine", metavar="INN", help="Only rules about this medicine, such as alemtuzumab.")
+@click.option("--authority", metavar="ID", help="Only documents of this authority, such as ema.")
+@PLACE
+@click.option("--kind", metavar="KIND", help=f"Only {', '.join(params.KINDS)}.")
+@click.option("--cohort", metavar="COHORT", help="initiation or continuation (with what holds for everyone), everyone.")
+@AS_JSON
+def rules(data: str | None, as_json: bool, **given: str | None) -> None:
+    """The rules in force on a day."""
+    settings = config.load({"data": data})
+    seen = asked(opened(data), settings, **given)
+    pieces = answers.rules(seen)
+    if as_json:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
+        return
+    tables.rules(plain(b"".join(pieces)))
+
+
+@main.command()
+@click.argument("what")
+@DATA
+@ON
+@AT
+@PLACE
+@AS_JSON
+def show(what: str, data: str | None, as_json: bool, **given: str | None) -> None:
+    """One document on a day (ema/lemtrada), one version as recorded (…@3), or one rule (…#stroke, …@3#stroke)."""
+    name, number, rule = version_of(what)
+    if number is not None and (given["on"] or given["jurisdiction"]):
+        raise BadParameter("--on" if given["on"] else "--jurisdiction", "", "does not go with a version: leave out @N")
+    seen = asked(opened(data), config.load({"data": data}), **given)
+    answer = plain(answers.version(seen, name, number) if number is not None else answers.document(seen, name))
+    if rule is not None:
+        answer = tables.with_one_rule(answer, rule, what)
+    if as_json:
+        show_json(answer)
+    elif number is not None:
+        tables.version(answer)
+    else:
+        tables.document(answer)
+
+
+@main.command()
+@click.argument("document", required=False)
+@DATA
+@AT
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Newest so many.")
+@AS_JSON
+def log(document: str | None, data: str | None, at: str | None, limit: int, as_json: bool) -> None:
+    """Who recorded what, when and why, newest first: of the register, or of one DOCUMENT."""
+    archive = opened(data)
+    seen = asked(archive, config.load({"data": data}), at=at)
+    if document:
+        found = answers.history(seen, document_id(document), 2**62, limit)["revisions"]
+    else:
+        found = [r.json() for r in reversed(archive.index.revisions(max(0, seen.position - limit), limit))]
+    if as_json:
+        show_json({"revisions": found})
+    else:
+        tables.revisions(found)
+
+
+@main.command()
+@click.argument("document")
+@DATA
+@click.option("--from", "from_", metavar="SIDE", help="A version (@2) or a day (2019-12-01).")
+@click.option("--to", metavar="SIDE", help="A version (@3) or a day.")
+@click.option("--on", metavar="DAY", help="With --from-at and --to-at: one day, seen from two revisions.")
+@click.option("--from-at", metavar="WHEN", help="The earlier revision, instant or day to look from.")
+@click.option("--to-at", metavar="WHEN", help="The later one; now where left out.")
+@AT
+@PLACE
+@AS_JSON
+def diff(document: str, data: str | None, as_json: bool, **given: str | None) -> None:
+    """What changed in a DOCUMENT between two versions, two days, or two revisions' word about one day."""
+    names = {"from_": "from"}
+    told = {names.get(name, name): value for name, value in given.items() if value is not None}
+    kept = {name: told[name] for name in ("at", "jurisdiction") if name in told}
+    seen = asked(opened(data), config.load({"data": data}), **kept)
+    answer = plain(comparing.difference(seen, document_id(document), told))
+    if as_json:
+        show_json(answer)
+    else:
+        tables.diff(answer)
+
+
+# --- serving ----------------------------------------------------------------------------------------------
+
+
+def _settings(command: Command) -> Command:
+    for setting in reversed(config.SETTINGS):
+        default = next(f.default for f in fields(Config) if f.name == setting.field)
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        told = f"{setting.about} [{setting.variable}; default {shown!s}]"
+        command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
+    return command
+
+
+@main.command()
+@_settings
+@click.option("--seed", is_flag=True, help="Where there is no register yet, make one with the corpus first.")
+def serve(seed: bool, **given: str | None) -> None:
+    """Serve the register over HTTP: pages for people, /v1 for programs."""
+    settings = config.load(given)
+    if seed and not (settings.data / "register.git").exists():
+        _made(settings.data)
+    _serve(settings)
+
+
+@main.command()
+@_settings
+def demo(**given: str | None) -> None:
+    """Replay the corpus's journal into a folder (./inforce-demo) and serve it: what was known when, day by day."""
+    given = {**given, "data": given["data"] or "inforce-demo"}
+    settings = config.load(given)
+    if not (settings.data / "register.git").exists():
+        _replayed(settings.data, journal.CORPUS / "journal.json")
+    _serve(settings)
+
+
+def _serve(settings: Config) -> None:
+    archive = Archive(settings.data)
+    archive.recover()
+    archive.tip()
+    archive.close()
+    click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
+    server.serve(settings)

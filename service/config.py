@@ -1,0 +1,115 @@
+"""One frozen Config, and the table of every setting. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from guidance.errors import BadParameter
+from guidance.vocabulary import JURISDICTIONS
+
+PREFIX: Final = "INFORCE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How this process serves one register."""
+
+    data: Path = Path("inforce-data")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    threads: int = 8
+    jurisdiction: str = "EU"
+    trusted_hosts: tuple[str, ...] = ()
+    https: bool = False
+    cache_bytes: int = 32 * 1024 * 1024
+    connections: int = 1024
+    log_level: str = "info"
+
+
+class Setting(NamedTuple):
+    """One row of the table of settings: what it is for, and the least and most that a number may be."""
+
+    field: str
+    about: str
+    least: int = 0
+    most: int = 0
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.field.upper()
+
+    @property
+    def option(self) -> str:
+        return "--" + self.field.replace("_", "-")
+
+
+SETTINGS: Final = (
+    Setting("data", "Folder that holds the register and everything derived from it."),
+    Setting("host", "Address to listen on."),
+    Setting("port", "Port to listen on.", 1, 65535),
+    Setting("workers", "Worker processes.", 1, 64),
+    Setting("threads", "Threads that answer, in each worker.", 1, 256),
+    Setting("jurisdiction", "Jurisdiction whose day is 'today' where a question names no place."),
+    Setting("trusted_hosts", "Host names that requests may name, separated by commas; none means any."),
+    Setting("https", "Whether people reach the service over TLS: sends Strict-Transport-Security."),
+    Setting("cache_bytes", "Bytes of answers to keep ready in each worker; 0 keeps none.", 0, 2**40),
+    Setting("connections", "Connections that each worker holds open at most.", 16, 65536),
+    Setting("log_level", "debug, info, warning or error."),
+)
+_BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}
+_YES: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def load(options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration from options (those not None), else INFORCE_… variables, else the defaults.
+
+    Raises BadParameter for a value that does not fit, and for an INFORCE_… variable that is not in the table.
+    """
+    environment = os.environ if environment is None else environment
+    known = {setting.variable for setting in SETTINGS} | {PREFIX + "AUTHOR"}
+    for name in sorted(set(environment)):
+        if name.startswith(PREFIX) and name not in known:
+            raise BadParameter(name, environment[name], "is not a setting that is known here; see docs/settings.md")
+    told = {s.field: environment[s.variable] for s in SETTINGS if s.variable in environment}
+    told |= {name: value for name, value in (options or {}).items() if value is not None}
+    return Config(**{name: _read(_BY_FIELD[name], value) for name, value in told.items()})
+
+
+def author(environment: Mapping[str, str] | None = None) -> str | None:
+    """Who acts where the command line does not say: INFORCE_AUTHOR."""
+    return (os.environ if environment is None else environment).get(PREFIX + "AUTHOR")
+
+
+def _read(setting: Setting, value: Any) -> Any:
+    default = next(f.default for f in fields(Config) if f.name == setting.field)
+    text = str(value).strip()
+    if isinstance(default, bool):
+        if text.lower() not in _YES:
+            raise BadParameter(setting.option, text, "is neither yes nor no")
+        return _YES[text.lower()]
+    if isinstance(default, int):
+        return _number(setting, text)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(default, Path):
+        return Path(text)
+    return _word(setting, text)
+
+
+def _number(setting: Setting, text: str) -> int:
+    if not text.isdecimal() or not setting.least <= int(text) <= setting.most:
+        raise BadParameter(setting.option, text, f"is not a whole number from {setting.least} to {setting.most}")
+    return int(text)
+
+
+def _word(setting: Setting, text: str) -> str:
+    if setting.field == "jurisdiction" and text not in JURISDICTIONS:
+        raise BadParameter(setting.option, text, f"is not a jurisdiction; known are {', '.join(JURISDICTIONS)}")
+    if setting.field == "log_level" and text not in ("debug", "info", "warning", "error"):
+        raise BadParameter(setting.option, text, "is not debug, info, warning or error")
+    return text

@@ -1,0 +1,43 @@
+"""The HTTP server around the application: granian, with bounded connections and waiting times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Flask
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+
+from service import logs
+from service.app import create_app
+from service.config import Config
+
+
+def serve(config: Config) -> None:
+    """Serve until told to stop (SIGTERM or SIGINT)."""
+    server = Granian(
+        "inforce",
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.WSGI,
+        workers=config.workers,
+        blocking_threads=config.threads,
+        backpressure=config.connections,
+        backlog=max(128, config.connections),
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, keep_alive=True, max_buffer_size=64 * 1024),
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    )
+    server.serve(target_loader=partial(_load, config), wrap_loader=False)
+
+
+def _load(config: Config, *_: Any) -> Callable[..., Any]:
+    """Run in each worker after it has started, so that nothing is shared across a fork."""
+    logs.start(config.log_level)
+    app: Flask = create_app(config)
+    return app

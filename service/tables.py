@@ -1,0 +1,217 @@
+"""Answers as tables that read well on a terminal."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from guidance.errors import NotFound
+from guidance.model import Json
+
+PIPED_WIDTH = 160
+MARKS = {
+    "in-force": "in force",
+    "ending": "in force, ending",
+    "ended": "ended",
+    "not-yet": "not yet in force",
+    "not-recorded": "older than its record",
+    "nothing-recorded": "nothing recorded for this place",
+}
+
+
+def _console() -> Console:
+    """The terminal as it is; wide where the output goes to a file or another program."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def last_day(end: str | None) -> str:
+    """A period's end as people say it: the last day on which it holds, or the month or year as printed."""
+    if end is None or len(end) < 10:
+        return end or ""
+    return (date.fromisoformat(end) - timedelta(days=1)).isoformat()
+
+
+def _until(told: Json) -> str:
+    period = told["period"]
+    if not period:
+        return ""
+    until = f" until {last_day(period['to'])}" if period["to"] else ""
+    return f"from {period['from']}{until}" + (f", {told['ends']}" if told["ends"] and period["to"] else "")
+
+
+def _head(console: Console, answer: Json) -> None:
+    revision = answer["revision"]
+    looked = (
+        f"as recorded {revision['recorded_at']} (revision {revision['id'][:12]})" if revision else "nothing recorded"
+    )
+    asked = answer["asked"]
+    day = f"on {answer['on']}, " if "on" in answer else ""
+    place = answer.get("jurisdiction") or asked.get("jurisdiction")
+    console.print(Text(f"{day}{f'in {place}, ' if place else ''}{looked}", style="dim"))
+    if revision and revision["replayed"]:
+        console.print(Text("Replayed from a journal: this is not when the register really learned it.", style="yellow"))
+
+
+def _said(told: Json) -> Text:
+    """One selected span in words."""
+    text = Text(f"{told['jurisdiction']}: {MARKS[told['state']]}", style="bold")
+    if told["version"]:
+        text.append(f", version {told['version']}, {_until(told)}", style="default")
+    unconfirmed = told.get("unconfirmed")
+    if unconfirmed:
+        text.append(f" (not confirmed in a source: {', '.join(unconfirmed)})", style="yellow")
+    if told.get("no_later_than"):
+        text.append(f"\n  may be delayed, no later than {told['no_later_than']}", style="yellow")
+    return text
+
+
+def rules(answer: Json) -> None:
+    """The rules in force, by document, and what is coming."""
+    console = _console()
+    _head(console, answer)
+    for told in answer["documents"]:
+        console.print()
+        console.print(Text(f"{told['document']}  {told['title']}", style="bold underline"))
+        for selected in told["selected"]:
+            console.print(_said(selected))
+        table = _table("rule", "kind", "modality", "for", "in", "text")
+        for item in (item for item in answer["rules"] if item["document"] == told["document"]):
+            rule = item["rule"]
+            places = " ".join(item["jurisdictions"]) + "".join(f" (not {part})" for part in item["but_not"])
+            table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], places, rule["text"])
+        if table.row_count:
+            console.print(table)
+    if not answer["documents"]:
+        console.print("No document answers this question.")
+    _coming(console, answer["coming"])
+    _next(console, answer)
+
+
+def _next(console: Console, answer: Json) -> None:
+    if answer["next_change_on"]:
+        console.print(Text(f"\nThis answer changes on {answer['next_change_on']}.", style="dim"))
+
+
+def _coming(console: Console, coming: list[Json]) -> None:
+    if not coming:
+        return
+    console.print(Text("\nComing", style="bold"))
+    for item in coming:
+        day = item["from"] or item["expected"] or "day not known"
+        what = f"{item.get('document', '')} version {item['version']}".strip() + (
+            f", rule {item['rule']}" if item["rule"] else ""
+        )
+        trigger = f", on {item['trigger']}" if item["trigger"] else ""
+        late = " OUTSTANDING: the time has passed, no day is confirmed" if item["state"] == "outstanding" else ""
+        console.print(f"  {day}  {item['jurisdiction']}  {what} ({item['stage']}{trigger}){late}")
+
+
+def document(answer: Json) -> None:
+    """One document on a day."""
+    console = _console()
+    _head(console, answer)
+    if answer["document"]:
+        console.print(Text(f"\n{answer['document']['id']}  {answer['document']['title']}", style="bold underline"))
+    console.print(_said(answer["selected"]))
+    basis = answer["selected"].get("ends_basis" if answer["selected"]["state"] == "ended" else "basis")
+    if basis:
+        console.print(Text(f"  {basis}", style="dim"))
+    for part in answer["parts"]:
+        console.print(_said(part))
+    if answer["version"]:
+        console.print()
+        _rules(console, answer["version"]["rules"])
+    _coming(console, answer["coming"])
+    _next(console, answer)
+
+
+def _rules(console: Console, found: list[Json]) -> None:
+    table = _table("rule", "kind", "modality", "for", "text")
+    for rule in found:
+        table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], rule["text"])
+    console.print(table)
+
+
+def version(answer: Json) -> None:
+    """One version as recorded."""
+    console = _console()
+    _head(console, answer)
+    body = answer["version"]
+    console.print(Text(f"\n{body['document']}@{body['number']}  {body['title']}", style="bold underline"))
+    console.print(
+        f"{body['stage']}, {body['status']}; recorded by {answer['recorded']['author']}: {answer['recorded']['reason']}"
+    )
+    for period in answer["in_force"]:
+        until = f" until {last_day(period['to'])}, {period['ends']}" if period["to"] else ""
+        console.print(f"{period['jurisdiction']}: from {period['from']}{until}")
+    console.print(f"sha256 {answer['sha256']}\n")
+    _rules(console, body["rules"])
+
+
+def with_one_rule(answer: Json, rule: str, asked: str) -> Json:
+    """An answer about a version, with only the rule asked for; raises NotFound."""
+    body: dict[str, Any] = answer["version"] or {"rules": []}
+    found = [r for r in body["rules"] if r["id"] == rule]
+    if not found:
+        raise NotFound(f"{asked}: no rule {rule!r} is in force there; leave out #{rule} to see which are")
+    return {**answer, "version": {**body, "rules": found}}
+
+
+def revisions(found: list[Json]) -> None:
+    """Who recorded what, when and why."""
+    console = _console()
+    table = _table("position", "recorded", "act", "what", "by", "why", "revision")
+    for item in found:
+        shown = ", ".join(item["subjects"][:3]) + (
+            f" and {len(item['subjects']) - 3} more" if item["subjects"][3:] else ""
+        )
+        mark = " (replayed)" if item["replayed"] else ""
+        cells = (str(item["position"]), item["recorded_at"] + mark, item["act"], shown, item["author"], item["reason"])
+        table.add_row(*cells, item["id"][:12])
+    console.print(table)
+
+
+def diff(answer: Json) -> None:
+    """What changed, most severe first in the counts, in reading order below."""
+    console = _console()
+    _head(console, answer)
+    if answer["equal"]:
+        console.print("No change: both sides are the same to the byte.")
+        return
+    for change in answer["changes"]:
+        effects = ", ".join(effect["words"] for effect in change["effects"])
+        line = Text(f"\n{change['kind']} {change['name']}: {change['title']}", style="bold")
+        line.append(f"  [{change['severity']}] {effects}", style="yellow")
+        console.print(line)
+        if change["segments"]:
+            console.print(_redline(change["segments"]))
+            continue
+        for field in change["fields"]:
+            console.print(Text(f"  {field['pointer']}: {_value(field, 'old')} -> {_value(field, 'new')}"))
+
+
+def _value(field: Json, side: str) -> str:
+    return orjson.dumps(field[side]).decode("utf-8") if side in field else "(absent)"
+
+
+def _redline(segments: list[Json]) -> Text:
+    text = Text("  ")
+    styles = {"deleted": "red strike", "inserted": "green underline"}
+    marks = {"deleted": ("[-", "-]"), "inserted": ("{+", "+}")}
+    for segment in segments:
+        before, after = marks.get(segment["op"], ("", ""))
+        text.append(f"{before}{segment['text']}{after}", style=styles.get(segment["op"], "default"))
+    return text
