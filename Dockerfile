@@ -1,0 +1,31 @@
+# Build the virtual environment once; the image that runs holds it, git, and nothing to build with.
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/inforce
+COPY requirements.lock .
+RUN /opt/inforce/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY guidance guidance
+COPY schemas schemas
+COPY service service
+RUN /opt/inforce/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.13-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends git \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin inforce \
+    && install -d -o inforce -g inforce /data
+COPY --from=build /opt/inforce /opt/inforce
+ENV PATH=/opt/inforce/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    INFORCE_DATA=/data \
+    INFORCE_HOST=0.0.0.0
+USER 10001
+VOLUME /data
+EXPOSE 8000
+# Only /data is written to: the root file system may be read-only (docker run --read-only --tmpfs /tmp).
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+CMD ["inforce", "serve", "--seed"]
