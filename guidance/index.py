@@ -62,6 +62,8 @@ CREATE UNIQUE INDEX revision_by_key ON revision(key) WHERE key IS NOT NULL;
 CREATE INDEX touched_by_position ON touched(position);
 CREATE UNIQUE INDEX body_by_blob ON body(blob);
 CREATE INDEX coming_by_day ON coming(first);
+CREATE INDEX span_ended ON span(first) WHERE state='ended';
+CREATE INDEX span_by_day ON span(first);
 """
 SETTINGS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-2000")
 HURRY: Final = (
@@ -502,6 +504,21 @@ class Index:
             (after, position, position, limit),
         ).fetchall()
 
+    def touched_between(self, after: int, until: int) -> list[str]:
+        """Ids of the documents that revisions touched after one position, up to another."""
+        rows = self.sql.execute(
+            "SELECT DISTINCT document FROM touched WHERE position>? AND position<=? ORDER BY document", (after, until)
+        )
+        return [name for (name,) in rows.fetchall()]
+
+    def turning(self, after: int, until: int, position: int) -> list[str]:
+        """Ids of the documents that begin to say something else after one day, up to another, as of a position."""
+        rows = self.sql.execute(
+            "SELECT DISTINCT document FROM span WHERE first>? AND first<=? AND since<=? AND till>? ORDER BY document",
+            (after, until, position, position),
+        )
+        return [name for (name,) in rows.fetchall()]
+
     # --- asking: days ------------------------------------------------------------------------------------
 
     def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
@@ -545,6 +562,34 @@ class Index:
             "ORDER BY first, document LIMIT ?",
             (day, day, position, position, limit),
         ).fetchall()
+
+    def awaited(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, overdue, gone, told) of what the register awaits, nearest first, no day last."""
+        where = "c.first>? AND c.gone>?"
+        return self._through_time("coming", where, "c.overdue, c.gone,", "c.first", (position, position, day, day))
+
+    def begun(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, told) of what had a first day by a day, the latest first."""
+        return self._through_time("coming", "c.first<=?", "", "c.first DESC", (position, position, day))
+
+    def ended(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, told) of what an end of its own had stopped by a day, the latest first."""
+        where = "c.state='ended' AND c.first<=?"
+        return self._through_time("span", where, "", "c.first DESC", (position, position, day))
+
+    def ending(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, told) of what an end of its own will stop after a day, nearest first."""
+        where = "c.state='ended' AND c.first>?"
+        return self._through_time("span", where, "", "c.first", (position, position, day))
+
+    def _through_time(self, table: str, where: str, also: str, order: str, values: Sequence[Any]) -> Iterator[Row]:
+        """Rows of the whole register in the order of days, streamed: the caller takes as many as it wants."""
+        yield from self.sql.cursor().execute(
+            f"SELECT c.document, d.named, c.first, {also} c.told FROM {table} c "
+            "CROSS JOIN document d ON d.id=c.document "
+            f"WHERE d.since<=? AND d.till>? AND {where} AND c.since<=? AND c.till>? ORDER BY {order}",
+            (*values, *values[:2]),
+        )
 
 
 INSERT_REVISION: Final = "INSERT INTO revision VALUES(?,?,?,?,?,?,?,?,?)"
@@ -601,28 +646,29 @@ class Build:
         self.bodies = 0
 
     def __enter__(self) -> Build:
-        self.lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
-        self.path.unlink(missing_ok=True)
-        self.sql = sqlite3.connect(self.path, isolation_level=None)
-        for setting in HURRY:
-            self.sql.execute(setting)
-        self.sql.executescript(TABLES)
-        self.sql.execute("INSERT INTO meta VALUES('format', ?)", (FORMAT,))
-        self.sql.execute("BEGIN")
+        with contextlib.ExitStack() as undo:
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            undo.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            undo.callback(self.path.unlink, missing_ok=True)
+            self.path.unlink(missing_ok=True)
+            self.sql = sqlite3.connect(self.path, isolation_level=None)
+            undo.callback(self.sql.close)
+            for setting in HURRY:
+                self.sql.execute(setting)
+            self.sql.executescript(TABLES)
+            self.sql.execute("INSERT INTO meta VALUES('format', ?)", (FORMAT,))
+            self.sql.execute("BEGIN")
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
+        with self._undo:  # whatever goes wrong, the lock is let go: another build waits for it without an end
             if kind is None and self.keep:
                 self.sql.execute("COMMIT")
                 self.sql.executescript(LOOKUPS)
                 self.sql.close()
                 self.index.replace(self.path)
-        finally:
-            self.sql.close()
-            self.path.unlink(missing_ok=True)
-            os.close(self.lock)
 
     def revision(self, revision: Revision) -> None:
         self.sql.execute(INSERT_REVISION, _revision_row(revision))

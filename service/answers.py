@@ -171,6 +171,34 @@ def _version(selected: Mapping[str, Any]) -> Json:
     return {**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]}
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What holds in one place on a day: what was selected, and the version's JSON with the rules that hold, if any."""
+
+    told: Json
+    body: Json
+
+
+def in_force(register: Register, name: str) -> dict[str, InForce]:
+    """What one document says on the question's day, for each place of the question."""
+    if register.revision is None:
+        return {}
+    try:
+        _, named = register.archive.index.document_row(name, register.position)
+    except UnknownDocument:
+        return {}
+    places = scope(named, register.question.jurisdiction)
+    rows = register.archive.index.spans_on(name, register.day().toordinal(), register.position, places)
+    return {row[0]: _in_force(row) for row in rows}
+
+
+def _in_force(row: Row) -> InForce:
+    place, _, state, number, told, body = row
+    selected = {"state": state, "number": number, "told": orjson.loads(told), "body": body, "place": place}
+    holds = orjson.loads(orjson.dumps(_version(selected))) if state in IN_FORCE else None
+    return InForce(selected["told"], holds)
+
+
 def _rule_ids(row: Mapping[str, Any]) -> list[str]:
     if row["state"] not in IN_FORCE:
         return []
@@ -231,11 +259,11 @@ def rules(register: Register) -> Iterator[bytes]:
 
 def _by_document(register: Register, on: date) -> Iterator[tuple[str, list[Row]]]:
     """(document, its rows for the places that the question is about), by document."""
-    names = _names(register)
+    wanted = names(register)
     asked = register.question.jurisdiction
     name = ""
     held: list[Row] = []
-    for row in register.archive.index.all_spans_on(on.toordinal(), register.position, names):
+    for row in register.archive.index.all_spans_on(on.toordinal(), register.position, wanted):
         if row[0] != name and (found := _in_scope(held, asked)):
             yield name, found
         held = [*held, row] if row[0] == name else [row]
@@ -244,7 +272,7 @@ def _by_document(register: Register, on: date) -> Iterator[tuple[str, list[Row]]
         yield name, found
 
 
-def _names(register: Register) -> list[str] | None:
+def names(register: Register) -> list[str] | None:
     """The documents that a question is limited to, None where it is not."""
     question = register.question
     if question.medicine is None and question.authority is None:

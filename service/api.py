@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from flask import Blueprint, Response, current_app, request
 
-from guidance.archive import Archive
 from guidance.errors import NotFound, StoreError
 from guidance.index import FOREVER
 from guidance.model import document_id
 from guidance.schema import schema, schema_names
 from service import answers, comparing, params
-from service.cache import KEPT, Keep
-from service.clock import Clock, next_midnight, tzdata_version
-from service.config import Config
+from service.clock import tzdata_version
+from service.desk import Reply, desk, register
 from service.formats import FORMATS, JSON
 from service.openapi import described
 from service.problems import NOT_ACCEPTABLE, HttpProblem
@@ -29,19 +25,6 @@ WATCH: Final = Blueprint("watch", __name__)
 WHEN: Final = ("on", "at", "jurisdiction")
 FORMAT: Final = ("format",)
 NAMES: Final = {media.rpartition("/")[2]: media for media in FORMATS}
-IMMUTABLE: Final = "public, max-age=31536000, immutable"
-
-
-class Desk:
-    """What a request needs to be answered: the archive, the clock, the configuration."""
-
-    def __init__(self, archive: Archive, clock: Clock, config: Config) -> None:
-        self.archive, self.clock, self.config = archive, clock, config
-
-
-def desk() -> Desk:
-    found: Desk = current_app.extensions["inforce"]
-    return found
 
 
 # --- reading the question --------------------------------------------------------------------------------
@@ -52,20 +35,6 @@ def asked(*known: str) -> dict[str, str]:
     given = params.once(request.args.to_dict(flat=False))
     params.only(given, (*known, *FORMAT))
     return given
-
-
-def register(given: dict[str, str], now: datetime) -> answers.Register:
-    """The register as this request sees it."""
-    question = answers.Question(
-        on=params.on(given.get("on")),
-        at=params.at(given.get("at"), now),
-        jurisdiction=params.jurisdiction(given.get("jurisdiction")),
-        medicine=params.segment(given.get("medicine"), "medicine"),
-        authority=params.segment(given.get("authority"), "authority"),
-        kind=params.choice(given.get("kind"), "kind", params.KINDS),
-        cohort=params.choice(given.get("cohort"), "cohort", params.COHORTS),
-    )
-    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction)
 
 
 def limit_of(given: dict[str, str]) -> int:
@@ -86,51 +55,22 @@ def media_type(given: dict[str, str]) -> str:
     return str(found)
 
 
-class Reply:
-    """How one answer is sent: what identifies it, how long it lasts, and whether it may be kept ready."""
-
-    def __init__(self, seen: answers.Register, given: dict[str, str], dated: bool, home: str | None = None) -> None:
-        """`dated`: the answer depends on the day, which is today's where the question names none."""
-        self.seen, self.given, self.home = seen, given, home
-        self.media = media_type(given)
-        self.stamp = desk().archive.store.stamp()
-        self.floating = dated and seen.question.on is None
-
-    def tag(self) -> str:
-        """A strong validator: the same only where release, revision, day, question and format are."""
-        day = self.seen.day(self.home).isoformat() if self.floating else ""
-        parts = [current_app.config["RELEASE"], self.seen.revision.id if self.seen.revision else "", day, self.media]
-        parts += [request.path, *(f"{name}={value}" for name, value in sorted(self.given.items()))]
-        return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
-
-    def until(self) -> datetime | None:
-        """When the answer goes stale though nothing is recorded: the next midnight, if it is about today."""
-        place = self.seen.question.jurisdiction or self.home or self.seen.home
-        return next_midnight(self.seen.now, place) if self.floating else None
-
-    def lifetime(self) -> str:
-        pinned = self.seen.question.at is not None and self.seen.question.at.pinned
-        if not pinned:
-            return "public, no-cache"
-        until = self.until()
-        return IMMUTABLE if until is None else f"public, max-age={int((until - self.seen.now).total_seconds())}"
-
-    def send(self, pieces: Iterable[bytes], keep: bool = True) -> Response:
-        """Answer, or say that nothing has changed since."""
-        response = Response(mimetype=self.media)
-        tag = self.tag()
-        response.set_etag(tag)
-        response.headers["Cache-Control"] = self.lifetime()
-        response.headers["Vary"] = "Accept"
-        if keep:
-            request.environ[KEPT] = Keep(self.stamp, self.until())
-        if self.media != JSON:
-            response.headers["Content-Disposition"] = f'inline; filename="inforce.{self.media.rpartition("/")[2]}"'
-        if tag in request.if_none_match:
-            response.status_code = 304
-            return response
-        response.response = FORMATS[self.media](pieces)
-        return response
+def send(
+    seen: answers.Register,
+    given: dict[str, str],
+    pieces: Iterable[bytes],
+    dated: bool = False,
+    home: str | None = None,
+    keep: bool = True,
+) -> Response:
+    """The answer in the format asked for. `dated`: it depends on the day, which is today's where none is asked for."""
+    media = media_type(given)
+    place = seen.question.jurisdiction or home or seen.home
+    reply = Reply(seen, given, media, place if dated and seen.question.on is None else None)
+    response = reply.send(lambda: FORMATS[media](pieces), keep)
+    if media != JSON:
+        response.headers["Content-Disposition"] = f'inline; filename="inforce.{media.rpartition("/")[2]}"'
+    return response
 
 
 def once(answer: Any) -> Iterable[bytes]:
@@ -146,7 +86,7 @@ def rules() -> Response:
     given = asked(*WHEN, "medicine", "authority", "kind", "cohort")
     seen = register(given, desk().clock())
     narrow = seen.question.medicine is not None or seen.question.authority is not None
-    return Reply(seen, given, dated=True).send(answers.rules(seen), keep=narrow)
+    return send(seen, given, answers.rules(seen), dated=True, keep=narrow)
 
 
 @V1.get("/documents")
@@ -154,9 +94,8 @@ def documents() -> Response:
     given = asked("at", "medicine", "authority", "after", "limit")
     seen = register(given, desk().clock())
     after = given.get("after", "")
-    return Reply(seen, given, dated=False).send(
-        once(answers.documents(seen, document_id(after, "after") if after else "", limit_of(given)))
-    )
+    answer = answers.documents(seen, document_id(after, "after") if after else "", limit_of(given))
+    return send(seen, given, once(answer))
 
 
 @V1.get("/documents/<authority>/<name>")
@@ -164,14 +103,14 @@ def document(authority: str, name: str) -> Response:
     given = asked(*WHEN)
     seen = register(given, desk().clock())
     answer = answers.document(seen, document_id(f"{authority}/{name}"))
-    return Reply(seen, given, dated=True, home=answer["jurisdiction"]).send(once(answer))
+    return send(seen, given, once(answer), dated=True, home=answer["jurisdiction"])
 
 
 @V1.get("/documents/<authority>/<name>/versions")
 def versions(authority: str, name: str) -> Response:
     given = asked("at")
     seen = register(given, desk().clock())
-    return Reply(seen, given, dated=False).send(once(answers.versions(seen, document_id(f"{authority}/{name}"))))
+    return send(seen, given, once(answers.versions(seen, document_id(f"{authority}/{name}"))))
 
 
 @V1.get("/documents/<authority>/<name>/versions/<number>")
@@ -180,7 +119,7 @@ def version(authority: str, name: str, number: str) -> Response:
     seen = register(given, desk().clock())
     counted = params.number(number, "version", 1, 100_000)
     answer = answers.version(seen, document_id(f"{authority}/{name}"), counted)
-    return Reply(seen, given, dated=False).send(once(answer))
+    return send(seen, given, once(answer))
 
 
 @V1.get("/documents/<authority>/<name>/history")
@@ -189,7 +128,7 @@ def history(authority: str, name: str) -> Response:
     seen = register(given, desk().clock())
     before = params.number(given.get("before"), "before", FOREVER, 999_999_999)
     answer = answers.history(seen, document_id(f"{authority}/{name}"), before, limit_of(given))
-    return Reply(seen, given, dated=False).send(once(answer))
+    return send(seen, given, once(answer))
 
 
 @V1.get("/documents/<authority>/<name>/diff")
@@ -198,7 +137,15 @@ def diff(authority: str, name: str) -> Response:
     now = desk().clock()
     seen = register({key: given[key] for key in ("at", "jurisdiction") if key in given}, now)
     answer = comparing.difference(seen, document_id(f"{authority}/{name}"), given)
-    return Reply(seen, given, dated=False).send(once(answer))
+    return send(seen, given, once(answer))
+
+
+@V1.get("/diff")
+def changed() -> Response:
+    given = asked("from", "to", "on", "at", "from_at", "to_at", "jurisdiction", "medicine", "authority")
+    kept = ("at", "jurisdiction", "medicine", "authority")
+    seen = register({name: given[name] for name in kept if name in given}, desk().clock())
+    return send(seen, given, once(comparing.across(seen, given)))
 
 
 @V1.get("/medicines")
@@ -206,7 +153,7 @@ def medicines() -> Response:
     given = asked("at", "after", "limit")
     seen = register(given, desk().clock())
     after = params.segment(given.get("after"), "after") or ""
-    return Reply(seen, given, dated=False).send(once(answers.medicines(seen, after, limit_of(given))))
+    return send(seen, given, once(answers.medicines(seen, after, limit_of(given))))
 
 
 @V1.get("/medicines/<inn>")
@@ -214,7 +161,7 @@ def medicine(inn: str) -> Response:
     given = asked(*WHEN)
     seen = register(given, desk().clock())
     answer = answers.medicine(seen, params.segment(inn, "medicine") or "")
-    return Reply(seen, given, dated=True).send(once(answer))
+    return send(seen, given, once(answer), dated=True)
 
 
 @V1.get("/openapi.json")

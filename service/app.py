@@ -16,6 +16,7 @@ from service import api, logs, pages, problems
 from service.cache import Cache
 from service.clock import Clock, system_clock
 from service.config import Config
+from service.desk import Desk
 from service.problems import HttpProblem
 
 BODY_LIMIT: Final = 64 * 1024
@@ -44,7 +45,7 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
         RELEASE=release_of("inforce"),
         TRUSTED_HOSTS=list(config.trusted_hosts) or None,
     )
-    app.extensions["inforce"] = api.Desk(opened, clock, config)
+    app.extensions["inforce"] = Desk(opened, clock, config)
     app.register_blueprint(api.V1)
     app.register_blueprint(api.WATCH)
     app.register_blueprint(pages.PAGES)

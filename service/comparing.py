@@ -1,8 +1,8 @@
-"""What changed in a document: two versions, two days, one day as two revisions tell it, or two revisions whole."""
+"""What changed between two versions, two days or two revisions, in one document or everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -10,126 +10,250 @@ from typing import Final
 import orjson
 
 from guidance import changes
-from guidance.changes import Question
+from guidance.changes import Change, Diff, Question
 from guidance.errors import BadParameter
 from guidance.model import Json, day_of
+from guidance.register import scope
+from guidance.vocabulary import within
 from service import answers, params
 from service.answers import Register
 
 SIDES: Final = "give two versions (from=@2&to=@3), two days (from=2019-12-01&to=2020-02-01), or from_at and to_at"
+DOCUMENTS_LIMIT: Final = 2000
+"""Changed documents in one answer at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One side of a comparison: what is compared, and how it was asked for."""
+    """One side of a comparison: what is compared (None where nothing stands), and how it was asked for."""
 
     body: Json
     asked: Mapping[str, Json]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sides, and what sets their changes apart from others in one answer: places, or the version."""
+
+    old: State
+    new: State
+    tags: Mapping[str, Json]
+
+
+# --- one document ----------------------------------------------------------------------------------------
+
+
 def difference(register: Register, name: str, given: Mapping[str, str]) -> Json:
     """The changes in one document; raises BadParameter, UnknownDocument, UnknownVersion, UnknownRevision."""
+    register.known(name)
+    question, order, pairs = _asked(register, name, given)
+    head = register.head(document=name)
+    told, _ = _compared(name, question, pairs)
+    return {**head, "asked": {**head["asked"], **_told_sides(given)}, "order": order, **told}
+
+
+def diffs(register: Register, name: str, given: Mapping[str, str]) -> list[tuple[Mapping[str, Json], Diff]]:
+    """The same as values: for each place or version that was compared, its tags and its diff."""
+    register.known(name)
+    question, _, pairs = _asked(register, name, given)
+    return [(pair.tags, _diff(question, pair)) for pair in pairs]
+
+
+def _asked(register: Register, name: str, given: Mapping[str, str]) -> tuple[Question, str, list[Pair]]:
+    """Which question is asked, whether its sides are in order, and the pairs to compare."""
     if "from_at" in given or "to_at" in given:
-        return _between_revisions(register, name, given)
+        old, new = _looks(register, given)
+        if "on" in given:
+            return "corrections", _order(old.position, new.position), _of_days(name, old, new)
+        return "revisions", _order(old.position, new.position), _of_revisions(name, old, new)
+    _two_sides(given)
+    if "@" in given["from"]:
+        first, second = (_number(given, side, name) for side in ("from", "to"))
+        pair = Pair(_of_version(register, name, first), _of_version(register, name, second), {})
+        return "versions", _order(first, second), [pair]
+    days = [day_of(given[side], side) for side in ("from", "to")]
+    return "in-force", _order(*days), _of_days(name, *(_on(register, day) for day in days))
+
+
+def _order(old: int | date, new: int | date) -> str:
+    """Whether the sides were given as time goes; people reverse them, and should be told."""
+    return "same" if old == new else "forward" if old < new else "backward"  # type: ignore[operator]
+
+
+def _two_sides(given: Mapping[str, str]) -> None:
     if "on" in given:
         raise BadParameter("on", given["on"], "goes with from_at and to_at: one day, as two revisions tell it")
     for side in ("from", "to"):
         if side not in given:
             raise BadParameter(side, "", f"is missing; {SIDES}")
-    versions = [given[side].startswith("@") for side in ("from", "to")]
-    if versions[0] != versions[1]:
+    if ("@" in given["from"]) != ("@" in given["to"]):
         raise BadParameter("to", given["to"], f"is not of the same kind as 'from'; {SIDES}")
-    if all(versions):
-        if "jurisdiction" in given:
-            raise BadParameter("jurisdiction", given["jurisdiction"], "does not go with two versions")
-        return _told(register, name, "versions", *(_version(register, name, given, side) for side in ("from", "to")))
-    days = [day_of(given[side], side) for side in ("from", "to")]
-    return _told(register, name, "in-force", *(_in_force(register, name, day) for day in days))
+    if "@" in given["from"] and "jurisdiction" in given:
+        raise BadParameter("jurisdiction", given["jurisdiction"], "does not go with two versions")
 
 
-# --- the two sides ---------------------------------------------------------------------------------------
+def _number(given: Mapping[str, str], side: str, name: str) -> int:
+    document, _, number = given[side].rpartition("@")
+    if document and document != name:
+        raise BadParameter(side, given[side], f"is a version of another document; versions of {name} can be compared")
+    return params.number(number, side, 1, 100_000)
 
 
-def _version(register: Register, name: str, given: Mapping[str, str], side: str) -> State:
-    number = params.number(given[side].removeprefix("@"), side, 1, 100_000)
-    register.known(name)
-    content = register.archive.index.version(name, number, register.position)
-    return State(orjson.loads(content), {"version": number})
-
-
-def _in_force(register: Register, name: str, day: date) -> State:
-    """What is in force on a day in the jurisdiction asked about, only with the rules that hold; None where nothing."""
-    on = replace(register, question=replace(register.question, on=day))
-    answer = orjson.loads(orjson.dumps(answers.document(on, name)))
-    asked = {"on": day.isoformat(), "jurisdiction": answer["jurisdiction"], "state": answer["selected"]["state"]}
-    return State(answer["version"], asked)
-
-
-def _between_revisions(register: Register, name: str, given: Mapping[str, str]) -> Json:
-    """Corrections: one day, two revisions. Without a day: every version as two revisions record it."""
+def _looks(register: Register, given: Mapping[str, str]) -> list[Register]:
+    """The register as each of two revisions, instants or days has it; the later one is now where left out."""
     for other in ("from", "to", "at"):
         if other in given:
             raise BadParameter(other, given[other], "does not go with from_at and to_at")
     if "from_at" not in given:
         raise BadParameter("from_at", "", "is missing: from which revision, instant or day on")
-    seen = [_seen(register, given.get(side), side) for side in ("from_at", "to_at")]
-    if "on" in given:
-        day = day_of(given["on"])
-        old, new = (_in_force(side, name, day) for side in seen)
-        told = zip((old, new), seen, strict=True)
-        return _told(register, name, "corrections", *(replace(s, asked={**s.asked, **_at(r)}) for s, r in told))
-    return _revisions(register, name, seen[0], seen[1])
+    seen = [register.looking(params.at(given.get(side), register.now, side)) for side in ("from_at", "to_at")]
+    return [_on(side, day_of(given["on"])) for side in seen] if "on" in given else seen
 
 
-def _seen(register: Register, text: str | None, side: str) -> Register:
-    at = params.at(text, register.now, side)
-    return register.looking(at)
+def _on(register: Register, day: date) -> Register:
+    return replace(register, question=replace(register.question, on=day))
 
 
-def _at(register: Register) -> dict[str, Json]:
-    return {"revision": register.revision.id if register.revision else None}
+# --- the pairs to compare --------------------------------------------------------------------------------
 
 
-def _revisions(register: Register, name: str, old: Register, new: Register) -> Json:
-    """Every version of the document as two revisions record it, each compared with itself."""
-    register.known(name)
-    sides = [dict(_contents(side, name)) for side in (old, new)]
-    found = []
-    for number in sorted({*sides[0], *sides[1]}):
-        bodies = [orjson.loads(side[number]) if number in side else None for side in sides]
-        asked = [{"version": number, **_at(seen)} for seen in (old, new)]
-        states = [State(body, told) for body, told in zip(bodies, asked, strict=True)]
-        found.append(_compared("revisions", *states))
-    changed = [told for told in found if not told["equal"]]
-    flat = [{**change, "version": told["new"]["asked"]["version"]} for told in changed for change in told["changes"]]
-    asked_for = {"from_at": _text(old), "to_at": _text(new)}
-    head = register.head(document=name, **asked_for)
-    return {
-        **head,
-        "question": "revisions",
-        "document": name,
-        "equal": not changed,
-        "changes": flat,
-        "versions": changed,
-    }
+def _of_version(register: Register, name: str, number: int) -> State:
+    content = register.archive.index.version(name, number, register.position)
+    return State(orjson.loads(content), {"version": number})
 
 
-def _contents(register: Register, name: str) -> list[tuple[int, bytes]]:
-    return register.archive.index.version_contents(name, register.position)
+def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
+    """A pair for each place of the question; places whose two sides are the same as another's go with that one."""
+    found: dict[tuple[bytes, bytes], tuple[State, State, list[str]]] = {}
+    sides = [answers.in_force(side, name) for side in (old, new)]
+    asked = old.question.jurisdiction
+    for place in scope(tuple(dict.fromkeys([*sides[0], *sides[1]])), asked):
+        before, after = _of_day(sides[0], old, place), _of_day(sides[1], new, place)
+        key = (orjson.dumps([before.body, before.asked]), orjson.dumps([after.body, after.asked]))
+        found.setdefault(key, (before, after, []))[2].append(place)
+    return [Pair(old_state, new_state, {"jurisdictions": places}) for old_state, new_state, places in found.values()]
 
 
-def _text(register: Register) -> str | None:
-    return register.question.at.text if register.question.at else None
+def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> State:
+    revision = seen.revision.id if seen.revision else None
+    asked = {"on": seen.question.on.isoformat() if seen.question.on else None, "revision": revision}
+    if place not in side:
+        return State(None, {**asked, "state": "nothing-recorded"})
+    return State(side[place].body, {**asked, "state": side[place].told["state"]})
+
+
+def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
+    """A pair for each version of the document that either revision has."""
+    before, after = (dict(side.archive.index.version_contents(name, side.position)) for side in (old, new))
+    return [
+        Pair(_recorded(before, old, number), _recorded(after, new, number), {"version": number})
+        for number in sorted({*before, *after})
+    ]
+
+
+def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> State:
+    asked = {"version": number, "revision": seen.revision.id if seen.revision else None}
+    return State(orjson.loads(contents[number]) if number in contents else None, asked)
 
 
 # --- comparing -------------------------------------------------------------------------------------------
 
-
-def _told(register: Register, name: str, question: Question, old: State, new: State) -> Json:
-    head = register.head(document=name, **{"from": old.asked, "to": new.asked})
-    return {**head, **_compared(question, old, new), "document": name}
+Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 
-def _compared(question: Question, old: State, new: State) -> Json:
-    found = changes.compare(old.body, new.body, question=question, asked=(old.asked, new.asked))
-    return changes.to_json(found)
+def _diff(question: Question, pair: Pair) -> Diff:
+    return changes.compare(pair.old.body, pair.new.body, question=question, asked=(pair.old.asked, pair.new.asked))
+
+
+def _compared(name: str, question: Question, pairs: Sequence[Pair]) -> tuple[Json, list[Change]]:
+    """Every pair compared: the answer, and the distinct changes in it."""
+    found = [(pair.tags, _diff(question, pair)) for pair in pairs]
+    distinct = _distinct(found)
+    sides = [{**tags, **_sides(diff)} for tags, diff in found]
+    answer = {
+        "question": question,
+        "document": name,
+        "equal": all(diff.equal for _, diff in found),
+        "table": found[0][1].table if found else None,
+        "summary": changes.tally(change for _, change in distinct),
+        "sides": sides,
+        "changes": [{**tags, **changes.change_json(change)} for tags, change in distinct],
+    }
+    return answer, [change for _, change in distinct]
+
+
+def _sides(diff: Diff) -> Json:
+    told = changes.to_json(replace(diff, changes=()))
+    return {"old": told["old"], "new": told["new"], "equal": diff.equal}
+
+
+def _distinct(found: Tagged) -> list[tuple[Mapping[str, Json], Change]]:
+    """Each change once. What is the same in the whole and in all its parts is told of the whole."""
+    places: dict[tuple[bytes, bytes], tuple[Mapping[str, Json], Change, list[str]]] = {}
+    for tags, diff in found:
+        others = {name: value for name, value in tags.items() if name != "jurisdictions"}
+        for change in diff.changes:
+            key = (orjson.dumps(others), orjson.dumps(changes.change_json(change)))
+            places.setdefault(key, (others, change, []))[2].extend(tags.get("jurisdictions", ()))
+    spoken = {place for tags, _ in found for place in tags.get("jurisdictions", ())}
+    return [
+        ({**others, **({"jurisdictions": _wholes(named, spoken)} if named else {})}, change)
+        for others, change, named in places.values()
+    ]
+
+
+def _wholes(named: Sequence[str], spoken: set[str]) -> list[str]:
+    """The places without the parts of a whole that is named too, where every part spoken of goes with it."""
+    complete = {whole for whole in named if all(part in named for part in spoken if whole in within(part))}
+    return [place for place in named if not complete & set(within(place)[1:])]
+
+
+# --- the whole register, or one medicine -----------------------------------------------------------------
+
+
+def across(register: Register, given: Mapping[str, str]) -> Json:
+    """The changes in every document that the question is about, those that changed only; raises BadParameter."""
+    question, order, names = _candidates(register, given)
+    if len(names) > DOCUMENTS_LIMIT:
+        side = "to" if "to" in given else "to_at"
+        why = f"asks about {len(names)} documents that may have changed, more than {DOCUMENTS_LIMIT}: ask for less time"
+        raise BadParameter(side, given.get(side, ""), why)
+    found: list[Json] = []
+    everything: list[Change] = []
+    for name in names:
+        _, _, pairs = _asked(register, name, given)
+        told, distinct = _compared(name, question, pairs)
+        if not told["equal"]:
+            found.append({**told, "title": _title(register, name)})
+            everything += distinct
+    head = register.head()
+    asked = {**head["asked"], **_told_sides(given)}
+    summary = changes.tally(everything)
+    told = {"question": question, "order": order, "equal": not found, "summary": summary, "documents": found}
+    return {**head, "asked": asked, **told}
+
+
+def _candidates(register: Register, given: Mapping[str, str]) -> tuple[Question, str, list[str]]:
+    """The question, the order of its sides, and the documents that can have changed between them."""
+    index = register.archive.index
+    if "from_at" in given or "to_at" in given:
+        old, new = _looks(register, given)
+        low, high = sorted((old.position, new.position))
+        names, order = index.touched_between(low, high), _order(old.position, new.position)
+        question: Question = "corrections" if "on" in given else "revisions"
+    else:
+        _two_sides(given)
+        days = [day_of(given[side], side) for side in ("from", "to")]
+        names = index.turning(min(days).toordinal(), max(days).toordinal(), register.position)
+        question, order = "in-force", _order(*days)
+    wanted = answers.names(register)
+    return question, order, [name for name in names if wanted is None or name in set(wanted)]
+
+
+def _told_sides(given: Mapping[str, str]) -> dict[str, str]:
+    return {side: given[side] for side in ("from", "to", "from_at", "to_at", "on") if side in given}
+
+
+def _title(register: Register, name: str) -> str:
+    content, _ = register.archive.index.document_row(name, register.position)
+    return str(orjson.loads(content)["title"])

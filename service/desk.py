@@ -1,0 +1,89 @@
+"""What a request needs whichever door it came through: the register as it sees it, and how its answer is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from flask import Response, current_app, g, request
+
+from guidance.archive import Archive
+from service import answers, params
+from service.cache import KEPT, Keep
+from service.clock import Clock, next_midnight, today
+from service.config import Config
+
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+
+class Desk:
+    """What a request needs to be answered: the archive, the clock, the configuration."""
+
+    def __init__(self, archive: Archive, clock: Clock, config: Config) -> None:
+        self.archive, self.clock, self.config = archive, clock, config
+
+
+def desk() -> Desk:
+    found: Desk = current_app.extensions["inforce"]
+    return found
+
+
+def register(given: Mapping[str, str], now: datetime) -> answers.Register:
+    """The register as this request sees it.
+
+    The stamp is taken before looking: an answer must never be kept as belonging to a newer state than it was read from.
+    """
+    question = answers.Question(
+        on=params.on(given.get("on")),
+        at=params.at(given.get("at"), now),
+        jurisdiction=params.jurisdiction(given.get("jurisdiction")),
+        medicine=params.segment(given.get("medicine"), "medicine"),
+        authority=params.segment(given.get("authority"), "authority"),
+        kind=params.choice(given.get("kind"), "kind", params.KINDS),
+        cohort=params.choice(given.get("cohort"), "cohort", params.COHORTS),
+    )
+    g.stamp = desk().archive.store.stamp()
+    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction)
+
+
+class Reply:
+    """How one answer is sent: what identifies it, how long it lasts, and whether it may be kept ready."""
+
+    def __init__(self, seen: answers.Register, given: Mapping[str, str], media: str, place: str | None) -> None:
+        """`place`: the jurisdiction whose midnight makes another answer of it; None where no midnight does."""
+        self.seen, self.given, self.media, self.place = seen, given, media, place
+
+    def tag(self) -> str:
+        """A strong validator: the same only where release, revision, day, question and format are."""
+        day = today(self.seen.now, self.place).isoformat() if self.place else ""
+        parts = [current_app.config["RELEASE"], self.seen.revision.id if self.seen.revision else "", day, self.media]
+        parts += [request.path, *(f"{name}={value}" for name, value in sorted(self.given.items()))]
+        return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
+
+    def until(self) -> datetime | None:
+        """When the answer goes stale though nothing is recorded: the next midnight, if it is about today."""
+        return next_midnight(self.seen.now, self.place) if self.place else None
+
+    def lifetime(self) -> str:
+        pinned = self.seen.question.at is not None and self.seen.question.at.pinned
+        if not pinned:
+            return "public, no-cache"
+        until = self.until()
+        return IMMUTABLE if until is None else f"public, max-age={int((until - self.seen.now).total_seconds())}"
+
+    def send(self, written: Callable[[], Iterable[bytes]], keep: bool = True) -> Response:
+        """Answer with what `written` returns, or say that nothing has changed since."""
+        response = Response(mimetype=self.media)
+        tag = self.tag()
+        response.set_etag(tag)
+        response.headers["Cache-Control"] = self.lifetime()
+        response.headers["Vary"] = "Accept"
+        if keep:
+            request.environ[KEPT] = Keep(g.stamp, self.until())
+        if tag in request.if_none_match:
+            response.status_code = 304
+        else:
+            response.response = written()
+        return response

@@ -1,0 +1,181 @@
+"""The whole register at a glance: what each document says on a day, what is coming, and what changed lately."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+import orjson
+
+from guidance.index import FOREVER, Row
+from guidance.model import Json
+from guidance.register import IN_FORCE, scope
+from guidance.vocabulary import within
+from service.answers import Register
+
+
+class Step(NamedTuple):
+    """One row of the calendar: in one document and place, something begins or ends, or is awaited without a day."""
+
+    first: int
+    document: str
+    what: str
+    told: Json
+    state: str
+
+    @property
+    def kin(self) -> tuple[Any, ...]:
+        """What steps of one document and day have in common that are one happening."""
+        told = self.told
+        return self.what, told["version"], told.get("expected"), told.get("trigger"), told.get("stage"), self.state
+
+
+# --- what is coming, what changed lately -----------------------------------------------------------------
+
+
+def coming(register: Register, limit: int) -> Json:
+    """What begins or ends after the day, the nearest first, and what has no day: at most `limit` of each, and if more.
+
+    What has no day comes in two lists: `outstanding` once its time has passed without a confirmed day, else `undated`.
+    """
+    on = register.day()
+    steps = _steps(register.archive.index.awaited(on.toordinal(), register.position), "begins", on)
+    ends = _steps(register.archive.index.ending(on.toordinal(), register.position), "ends", on)
+    dated: list[Json] = []
+    waiting: dict[str, list[Json]] = {"outstanding": [], "coming": []}
+    more = False
+    for found in _gathered(register, heapq.merge(steps, ends, key=_order)):
+        held = dated if found[0].first < FOREVER else waiting[found[0].state]
+        if len(held) < limit:
+            held.append(_happening(register, found))
+        else:
+            more = True
+            if found[0].first == FOREVER:
+                break
+    return {"dated": dated, "outstanding": waiting["outstanding"], "undated": waiting["coming"], "more": more}
+
+
+def lately(register: Register, limit: int) -> list[Json]:
+    """What began or ended by the day, the latest first."""
+    on = register.day()
+    begun = _steps(register.archive.index.begun(on.toordinal(), register.position), "begins", on)
+    ended = _steps(register.archive.index.ended(on.toordinal(), register.position), "ends", on)
+    found = _gathered(register, heapq.merge(begun, ended, key=_order, reverse=True))
+    return [_happening(register, steps) for steps in islice(found, limit)]
+
+
+def _order(step: Step) -> tuple[int, str]:
+    return step.first, step.document
+
+
+def _steps(rows: Iterable[Row], what: str, on: date) -> Iterator[Step]:
+    for name, named, first, *between, told in rows:
+        late = bool(between) and first == FOREVER and between[0] <= on.toordinal()
+        body = {**orjson.loads(told), "named": named}
+        yield Step(first, name, what, body, "outstanding" if late else "coming")
+
+
+def _gathered(register: Register, steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Steps in the question's scope, those that are one happening together: one version's places and rules."""
+    asked = register.question.jurisdiction
+    heard = (s for s in steps if s.told["jurisdiction"] in scope(s.told["named"].split(" "), asked))
+    for _, same in groupby(heard, key=_order):
+        found: dict[tuple[Any, ...], list[Step]] = {}
+        for step in same:
+            found.setdefault(step.kin, []).append(step)
+        yield from found.values()
+
+
+def _happening(register: Register, steps: Sequence[Step]) -> Json:
+    """One thing that begins, ends or is awaited: of which document and version, which of its rules, and where."""
+    first = steps[0]
+    told = first.told
+    content, _ = register.archive.index.document_row(first.document, register.position)
+    version = orjson.loads(register.archive.index.version(first.document, told["version"], register.position))
+    rules = dict.fromkeys(step.told.get("rule") for step in steps)
+    whole = None in rules or first.what == "ends"
+    return {
+        "document": first.document,
+        "title": orjson.loads(content)["title"],
+        "version": told["version"],
+        "version_title": version["title"],
+        "what": first.what,
+        "state": first.state,
+        "stage": version["stage"],
+        "day": None if first.first >= FOREVER else date.fromordinal(first.first).isoformat(),
+        "rules": [] if whole else [rule["title"] for rule in version["rules"] if rule["id"] in rules],
+        "places": outermost(step.told["jurisdiction"] for step in steps),
+        "medicines": [medicine["inn"] for medicine in version["medicines"]],
+        **{name: told.get(name) for name in ("expected", "trigger", "ends", "unconfirmed")},
+        "no_later_than": next((c["no_later_than"] for c in version["commencements"] if "no_later_than" in c), None),
+        "at_latest": any(c.get("at_latest") for c in version["commencements"]),
+    }
+
+
+def outermost(places: Iterable[str]) -> list[str]:
+    """The places that are not within another of them, in their order."""
+    found = list(dict.fromkeys(places))
+    return sorted(place for place in found if not set(within(place)[1:]) & set(found))
+
+
+# --- what each document says -----------------------------------------------------------------------------
+
+
+def standing(register: Register, names: Sequence[str]) -> list[Json]:
+    """What some documents say on the day, by id: one line for each version or reason, with the places it is for."""
+    day, index = register.day().toordinal(), register.archive.index
+    asked = register.question.jurisdiction
+    found = []
+    for name, rows in groupby(index.all_spans_on(day, register.position, sorted(names)), key=lambda row: str(row[0])):
+        by_place = {row[3]: row for row in rows}
+        some = next(iter(by_place.values()))
+        heard = [by_place[place] for place in scope(some[1].split(" "), asked) if place in by_place]
+        found.append({"document": name, "title": orjson.loads(some[2])["title"], "lines": _lines(heard)})
+    return found
+
+
+def _lines(rows: Sequence[Row]) -> list[Json]:
+    lines: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        told = orjson.loads(row[7])
+        lines.setdefault((row[5], row[6], orjson.dumps(told["period"])), []).append(row)
+    return [_line(found) for found in lines.values()]
+
+
+def _line(rows: Sequence[Row]) -> Json:
+    told = [orjson.loads(row[7]) for row in rows]
+    body = orjson.loads(rows[0][8]) if rows[0][8] else None
+    applies = rows[0][5] in IN_FORCE
+    left_out = set.intersection(*(set(one["left_out"]) for one in told))
+    return {
+        **told[0],
+        "places": outermost(row[3] for row in rows),
+        "title": body["title"] if body else None,
+        "medicines": body["medicines"] if body else [],
+        "rules": [rule for rule in body["rules"] if rule["id"] not in left_out] if body and applies else [],
+    }
+
+
+def by_medicine(register: Register, after: str, limit: int) -> Json:
+    """Medicines by INN, each with what its documents say on the day."""
+    return _of_medicines(register, register.archive.index.medicines(register.position, after, limit + 1), limit)
+
+
+def _of_medicines(register: Register, rows: Sequence[Row], limit: int) -> Json:
+    index, position = register.archive.index, register.position
+    inns = [inn for inn, _ in rows[:limit]]
+    names = {inn: [name for name, _ in index.documents(position, medicine=inn)] for inn in inns}
+    told = {one["document"]: one for one in standing(register, sorted({n for found in names.values() for n in found}))}
+    return {
+        "medicines": [{"inn": inn, "documents": [told[name] for name in names[inn]]} for inn in inns],
+        "next_after": inns[-1] if len(rows) > limit else None,
+    }
+
+
+def named_like(register: Register, text: str, limit: int) -> Json:
+    """Medicines whose INN holds a text, those that begin with it first, each with what its documents say."""
+    rows = [row for row in register.archive.index.medicines(register.position) if text in row[0]]
+    return _of_medicines(register, sorted(rows, key=lambda row: (not row[0].startswith(text), row[0])), limit)

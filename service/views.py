@@ -1,0 +1,355 @@
+"""Answers as pages show them: small pure functions from JSON to what a template draws. No Flask, no clock, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+from guidance.model import Document, Json, PartialDate, next_day
+from guidance.register import IN_FORCE, Span, coming, spans
+from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
+from service.timeline import Lane, Mark, Stretch
+
+To = Callable[..., str]
+"""The address of a page of ours, with the question's own parameters kept."""
+
+MONTHS: Final = tuple(date(2000, month, 1).strftime("%B") for month in range(1, 13))
+KINDS: Final = {
+    "suspension": "Suspension",
+    "contraindication": "Contraindications",
+    "restriction": "Restrictions",
+    "supply": "Supply and dispensing",
+    "indication": "Indications",
+    "posology": "Dose",
+    "monitoring": "Monitoring",
+    "precaution": "Precautions",
+    "information": "Information for patients",
+}
+"""Kinds of rule in the order in which a reader must not miss them, as headings."""
+COUNTED: Final = {
+    "contraindication": ("contraindication", "contraindications"),
+    "restriction": ("restriction", "restrictions"),
+    "supply": ("on supply", "on supply"),
+    "indication": ("indication", "indications"),
+    "posology": ("on dose", "on dose"),
+    "monitoring": ("on monitoring", "on monitoring"),
+    "precaution": ("precaution", "precautions"),
+    "information": ("on information", "on information"),
+}
+STATUSES: Final = {
+    "overruled": "Overruled: the authority decided otherwise.",
+    "overtaken": "Overtaken by events before it was decided.",
+    "withdrawn": "Withdrawn before it took effect.",
+}
+COMMON: Final = ("EU", "UK", "GB", "NI", "CH", "EEA")
+
+
+# --- words -----------------------------------------------------------------------------------------------
+
+
+def day(text: str) -> str:
+    """2020-01-16 -> 16 January 2020."""
+    known = date.fromisoformat(text)
+    return f"{known.day} {MONTHS[known.month - 1]} {known.year}"
+
+
+def day_before(text: str) -> str:
+    """The last day of a period, from its exclusive end."""
+    known = date.fromisoformat(text)
+    return (known - timedelta(days=1)).isoformat() if known > date.min else text
+
+
+def last_day(text: str) -> str:
+    return day(day_before(text))
+
+
+def instant(text: str) -> str:
+    """2026-11-22T16:26:52Z -> 22 November 2026, 16:26 UTC."""
+    known = datetime.fromisoformat(text)
+    return f"{day(known.date().isoformat())}, {known:%H:%M} {'UTC' if text.endswith('Z') else known.strftime('%z')}"
+
+
+def partial(text: str) -> str:
+    """A day, a month or a year, no more precise than it is."""
+    parts = text.split("-")
+    return day(text) if len(parts) == 3 else f"{MONTHS[int(parts[1]) - 1]} {parts[0]}" if len(parts) == 2 else text
+
+
+def place(code: str) -> str:
+    """A jurisdiction within a sentence: EU -> the EU, DE -> Germany."""
+    if code in ("EU", "EEA", "UK"):
+        return f"the {code}"
+    name = JURISDICTIONS[code].name if code in JURISDICTIONS else code
+    return f"the {name}" if code in ("NL",) else name
+
+
+def joined(words: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([*[", ".join(words[:-1])], words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def places(codes: Iterable[str]) -> str:
+    return joined([place(code) for code in codes])
+
+
+def name_of(inn: str) -> str:
+    """An INN as people read it: hydroxyethyl-starch -> Hydroxyethyl starch."""
+    return inn.replace("-", " ").capitalize()
+
+
+def authority(name: str) -> str:
+    return AUTHORITIES.get(name, name.upper())
+
+
+def jurisdictions(first: str) -> list[dict[str, str]]:
+    """The choice of places: none asked for, then the common ones, then states by name."""
+    states = sorted((code for code in JURISDICTIONS if code not in COMMON), key=lambda code: JURISDICTIONS[code].name)
+    named = [{"value": code, "text": JURISDICTIONS[code].name} for code in (*COMMON, *states)]
+    return [{"value": "", "text": first}, *named]
+
+
+# --- rules -----------------------------------------------------------------------------------------------
+
+
+def by_kind(rules: Iterable[Json]) -> list[dict[str, Any]]:
+    """Rules under the heading of their kind, in the order of KINDS, each kind's in the order recorded."""
+    held = list(rules)
+    known = [*KINDS, *sorted({rule["kind"] for rule in held} - set(KINDS))]
+    groups = [(kind, [rule for rule in held if rule["kind"] == kind]) for kind in known]
+    return [{"kind": kind, "title": KINDS.get(kind, kind), "rules": found} for kind, found in groups if found]
+
+
+def counted(rules: Iterable[Json]) -> list[dict[str, Any]]:
+    """How many rules of each kind, in words."""
+    return [{"kind": group["kind"], "text": _count(group["kind"], len(group["rules"]))} for group in by_kind(rules)]
+
+
+def _count(kind: str, count: int) -> str:
+    return "Suspension" if kind == "suspension" else f"{count} {COUNTED.get(kind, (kind, kind))[count > 1]}"
+
+
+def about(rules: Iterable[Json], inn: str) -> list[Json]:
+    """The rules that are about a medicine: those that name it, and those that name none."""
+    return [rule for rule in rules if inn in rule.get("medicines", (inn,))]
+
+
+# --- one document on a day -------------------------------------------------------------------------------
+
+
+def parts(answer: Json, bodies: Mapping[int, Json]) -> list[dict[str, Any]]:
+    """The parts of a place that differ from the whole: what holds there besides, what does not, or all of it.
+
+    `bodies` holds the versions by number.
+    """
+    whole = [rule["id"] for rule in answer["version"]["rules"]] if answer["version"] else []
+    number = answer["selected"]["version"]
+    found = []
+    for part in answer["parts"]:
+        same = part["version"] == number and part["state"] == answer["selected"]["state"]
+        rules = {rule["id"]: rule for rule in bodies[part["version"]]["rules"]} if part["version"] else {}
+        also = [rules[name] for name in part["rules"] if not same or name not in whole]
+        without = [rules[name] for name in whole if name not in part["rules"]] if same else []
+        if not same or also or without:
+            title = bodies[part["version"]]["title"] if part["version"] else None
+            found.append({**part, "title": title, "same": same, "also": also, "without": without})
+    return found
+
+
+def why_nothing(answer: Json) -> str:
+    """In one sentence, why nothing of a document applies on a day."""
+    selected, where = answer["selected"], place(answer["selected"]["jurisdiction"])
+    if answer["document"] is None:
+        return "Nothing was recorded yet: the register begins later."
+    if selected["state"] == "ended":
+        return f"Version {selected['version']} no longer applies in {where}, and nothing followed it."
+    if selected["state"] == "not-yet":
+        return f"The register knows of this document; none of it is in force in {where} on this day."
+    if selected["state"] == "not-recorded":
+        return f"This is older than what is recorded here for {where}: something may have applied, and is not recorded."
+    return f"This document says nothing about {where}."
+
+
+def awaited(item: Json, title: str, href: str, rules: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One thing that a document awaits, as macros/coming.html takes it."""
+    rule = (rules or {}).get(item["rule"]) if item["rule"] else None
+    return {
+        "title": rule or title,
+        "href": href,
+        "from": item["from"],
+        "expected": item["expected"],
+        "trigger": item["trigger"],
+        "state": item["state"],
+        "stage": item["stage"],
+        "jurisdictions": [item["jurisdiction"]],
+        "text": f"One rule of version {item['version']}, {title}." if rule else None,
+    }
+
+
+def gathered(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items that differ in nothing but the place, as one."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in items:
+        key = repr({name: value for name, value in item.items() if name != "jurisdictions"})
+        if key in found:
+            found[key]["jurisdictions"] += item["jurisdictions"]
+        else:
+            found[key] = {**item, "jurisdictions": list(item["jurisdictions"])}
+    return list(found.values())
+
+
+def happening(item: Json, to: To) -> dict[str, Any]:
+    """One thing of the register's calendar, as macros/coming.html takes it."""
+    href = to(f"/documents/{item['document']}")
+    ends = item["what"] == "ends"
+    return {
+        "title": item["title"],
+        "href": href,
+        "from": item["day"],
+        "expected": item["expected"],
+        "trigger": item["trigger"],
+        "no_later_than": None if item["day"] else item["no_later_than"],
+        "state": "ended" if ends else item["state"],
+        "word": (item["ends"] or "ends") if ends else None,
+        "stage": None if ends else item["stage"],
+        "jurisdictions": item["places"],
+        "medicines": few([name_of(inn) for inn in item["medicines"]]),
+        "text": said(item),
+    }
+
+
+def said(item: Json) -> str:
+    """What happens, in a few words: which version, or which rules of it."""
+    version = f"version {item['version']}, {item['version_title']}"
+    rules = item["rules"]
+    if item["what"] == "ends":
+        return f"The end of {version}."
+    if len(rules) == 1:
+        return f"{rules[0]} (one rule of {version})."
+    if rules:
+        return f"{len(rules)} more rules of {version}."
+    return f"{version[0].upper()}{version[1:]}."
+
+
+def few(words: Sequence[str], most: int = 5) -> list[str]:
+    """At most so many words, and how many more there are."""
+    return [*words[:most], f"{len(words) - most} more"] if len(words) > most else list(words)
+
+
+def by_month(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Dated items under their months, in the order given."""
+    months = groupby(items, key=lambda item: str(item["from"])[:7])
+    return [{"month": partial(month), "items": list(found)} for month, found in months]
+
+
+# --- versions --------------------------------------------------------------------------------------------
+
+
+def periods(found: Iterable[Json]) -> list[dict[str, Any]]:
+    """Stretches in force, those of several places that are the same as one."""
+    same: dict[tuple[Any, ...], list[str]] = {}
+    for one in found:
+        same.setdefault((one["from"], one["to"], one["ends"]), []).append(one["jurisdiction"])
+    return [{"from": start, "to": end, "ends": ends, "places": codes} for (start, end, ends), codes in same.items()]
+
+
+def brands(medicines: Iterable[Json], inn: str | None = None) -> list[str]:
+    """Brand names, of one medicine or of all, each once."""
+    named = [medicine for medicine in medicines if inn in (None, medicine["inn"])]
+    return list(dict.fromkeys(brand for medicine in named for brand in medicine.get("brands", ())))
+
+
+# --- the drawn timeline ----------------------------------------------------------------------------------
+
+
+def lanes(document: Document, codes: Sequence[str], on: date, to: To) -> list[Lane]:
+    """A lane for each place, without the parts whose lane would be that of the whole."""
+    found: list[Lane] = []
+    for code in codes:
+        lane = Lane(JURISDICTIONS[code].name, _stretches(document, code, on, to), _awaited(document, code, on, to))
+        known = (lane.stretches, lane.awaited)
+        if (lane.stretches or lane.awaited) and known not in [(one.stretches, one.awaited) for one in found]:
+            found.append(lane)
+    return found
+
+
+def _stretches(document: Document, code: str, on: date, to: To) -> tuple[Stretch, ...]:
+    """What holds through time, spans of one version and state that touch as one."""
+    same = groupby(spans(document, code), key=lambda span: (span.version, span.state))
+    runs = [list(found) for _, found in same]
+    return tuple(_stretch(document, run, on, to) for run in runs if run[0].version or run[0].state == "not-recorded")
+
+
+def _stretch(document: Document, run: Sequence[Span], on: date, to: To) -> Stretch:
+    first, end = run[0], run[-1].period.end
+    start = None if first.period.start == date.min else first.period.start
+    if not first.applies:
+        label = "Not recorded" if first.state == "not-recorded" else f"Nothing: {first.ends or 'ended'}"
+        return Stretch(start, end, "gap", label, ("–",), say="nothing applies")
+    later = "coming" if start and start > on else "ended"
+    state = first.state if any(span.period.covers(on) for span in run) else later
+    version = document.version(first.version or 0)
+    return Stretch(
+        start,
+        end,
+        state,
+        f"Version {first.version}: {version.title if version else ''}",
+        _shorter(first.version),
+        sub=short_period(start, end),
+        href=to(f"/documents/{document.id}/versions/{first.version}"),
+    )
+
+
+def _shorter(number: int | None) -> tuple[str, ...]:
+    return f"Version {number}", f"V{number}", f"{number}"
+
+
+def _awaited(document: Document, code: str, on: date, to: To) -> tuple[Stretch, ...]:
+    """Versions that are awaited without a day, where they are expected."""
+    found = [item for item in coming(document, code) if item.start is None and item.rule is None and item.awaited(on)]
+    return tuple(
+        Stretch(
+            item.expected.first if item.expected else on,
+            next_day(item.expected.last) if item.expected else None,
+            item.state(on),
+            f"Version {item.version}, {_expected(item.expected)}",
+            _shorter(item.version),
+            href=to(f"/documents/{document.id}/versions/{item.version}"),
+        )
+        for item in found
+    )
+
+
+def _expected(known: PartialDate | None) -> str:
+    return f"expected {partial(str(known))}" if known else "no day known"
+
+
+def short_period(start: date | None, end: date | None) -> str:
+    """As short as it can be said: 12 Sep 2013 – 11 Apr 2019."""
+    first = _short(start) if start else ""
+    return f"{first} – {_short(end - timedelta(days=1))}" if end else f"from {first}" if first else ""
+
+
+def _short(known: date) -> str:
+    return f"{known.day} {MONTHS[known.month - 1][:3]} {known.year}"
+
+
+def marks(on: date, today: date) -> list[Mark]:
+    """Today, and the day asked about where it is another."""
+    now = Mark(today, "today", "Today")
+    return [now] if on == today else [now, Mark(on, "on", _short(on))]
+
+
+def told(lanes: Iterable[Lane], on: date, today: date) -> str:
+    """The drawing in words."""
+    said = [
+        f"{lane.label}: " + "; ".join(f"{one.label} {one.sub}".strip() for one in (*lane.stretches, *lane.awaited))
+        for lane in lanes
+    ]
+    asked = "" if on == today else f" The day asked about is {_short(on)}."
+    return ". ".join(said) + f". Today is {_short(today)}.{asked}"
+
+
+def applies(state: str) -> bool:
+    return state in IN_FORCE
