@@ -27,6 +27,7 @@ from guidance.index import Index, Progress, quiet
 from guidance.model import Document, Json, Revision, canonical
 from guidance.register import Register
 from guidance.schema import check_document, check_version
+from guidance.search import Search
 from guidance.store import Act, Entry, Recorded, Store, subject_of
 
 
@@ -67,6 +68,7 @@ class Archive:
             raise NoRegister(str(folder))
         self.store = Store(folder / "register.git")
         self.index = Index(folder / "index.sqlite")
+        self.search = Search(folder / "search.sqlite")
         self._seen: tuple[tuple[int, ...], Revision | None] | None = None
         self._catching_up = threading.Lock()
 
@@ -176,10 +178,12 @@ class Archive:
                 _fresh(base, tip)
             verb, entries = self._decided(steps, tip if earlier is None else self._before(earlier))
             if earlier is not None:
+                self.store.settle()
                 return self._again(earlier, entries, act)
             if not entries:
                 if tip is None or not steps:
                     raise ActRefused("register", "nothing to record")
+                self.store.settle()
                 return Receipt(self._holding(steps, tip), recorded=False)
             act = replace(act, verb=verb)
             name = self.store.commit(lock, act, entries, tip, now)
@@ -264,6 +268,7 @@ class Archive:
     def close(self) -> None:
         """Close this thread's connection to the index."""
         self.index.close()
+        self.search.close()
 
 
 def _all_checked(proposals: Sequence[Proposal]) -> None:

@@ -167,8 +167,9 @@ class History:
 class Index:
     """The lookup of one store. Safe to share between threads: each has a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, settings: Sequence[str] = SETTINGS) -> None:
         self.path = path
+        self._settings = settings
         self._local = threading.local()
 
     @property
@@ -177,7 +178,7 @@ class Index:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = sqlite3.connect(self.path, timeout=60, isolation_level=None, cached_statements=64)
-            for setting in SETTINGS:
+            for setting in self._settings:
                 found.execute(setting)
             self._local.connection, self._local.file = found, self._lying()
         return found
@@ -232,16 +233,19 @@ class Index:
         """Apply the revisions since the tip; False where the store's history is not a continuation of it."""
         with self._writing():
             tip = self.tip()
-            head = store.head()
-            if tip is None or head is None or not store.contains(tip.id):
-                return False
-            recorded = list(store.log(tip.id, tip.position))
-            if len(recorded) > FAR_FEW:
-                return False
-            wanted = dict.fromkeys(blob for item in recorded for _, _, blob in item.blobs)
-            contents = dict(store.read(wanted))
-            for item in recorded:
-                self._take(item, contents)
+            return tip is not None and self._take_new(store, tip, FAR_FEW)
+
+    def _take_new(self, store: Store, tip: Revision | None, most: int) -> bool:
+        """Write the revisions after `tip`, inside a transaction; False where they are no continuation, or too many."""
+        if store.head() is None or (tip and not store.contains(tip.id)):
+            return False
+        recorded = list(store.log(tip.id, tip.position) if tip else store.log())
+        if len(recorded) > most:
+            return False
+        wanted = dict.fromkeys(blob for item in recorded for _, _, blob in item.blobs)
+        contents = dict(store.read(wanted))
+        for item in recorded:
+            self._take(item, contents)
         return True
 
     def add(self, recorded: Recorded, entries: Sequence[Entry]) -> bool:
@@ -309,7 +313,22 @@ class Index:
         self.sql.execute(f"UPDATE {fact.table} SET till=? WHERE {where} AND since=?", values)
 
     @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the only one of all threads and processes who changes what lies there, row by row or as a whole."""
+        turn = os.open(self.path.with_suffix(".turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(turn)
+
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
+        with self._turn(), self._transaction():
+            yield
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
         self.sql.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -328,7 +347,7 @@ class Index:
 
     def rebuild(self, store: Store, progress: Progress = quiet) -> None:
         """Derive everything again in one streaming pass; readers keep the old answers until it is done."""
-        with Build(self) as build:
+        with Build(self, store=store) as build:
             recorded, head = [], None
             for item in store.log():
                 build.revision(item.revision)
@@ -336,17 +355,22 @@ class Index:
                 head = item.revision.id
             _read_all(store, build, head, recorded, progress)
 
-    def replace(self, made: Path) -> None:
-        """Put a finished file in the index's place, under the feet of any reader, safely."""
-        source = sqlite3.connect(made, isolation_level=None)
-        with contextlib.closing(source):
+    def replace(self, made: Path, store: Store | None) -> None:
+        """Put a finished file in the index's place, under the feet of any reader, safely: never an older state.
+
+        What was recorded in `store` while the file was being made is taken in first.
+        """
+        with self._turn(), contextlib.closing(Index(made, HURRY)) as source:
+            if store is not None:
+                with source._transaction():
+                    source._take_new(store, source.tip(), FOREVER)
             try:
-                source.backup(self.sql)
+                source.sql.backup(self.sql)
             except sqlite3.DatabaseError as error:
                 if type(error) is not sqlite3.DatabaseError:
                     raise
                 self._discard()
-                source.backup(self.sql)
+                source.sql.backup(self.sql)
         self.sql.execute("PRAGMA journal_mode=WAL")
 
     # --- asking: revisions -------------------------------------------------------------------------------
@@ -379,6 +403,11 @@ class Index:
         """The newest revision recorded by an instant; None before the first."""
         where = "WHERE recorded_at<=? ORDER BY recorded_at DESC, position DESC LIMIT 1"
         return self._revision(where, (int(instant.timestamp()),))
+
+    def position_of(self, name: str) -> int | None:
+        """The position of a revision given by its whole id; None for one that is none of ours."""
+        row = self.sql.execute("SELECT position FROM revision WHERE id=?", (name,)).fetchone()
+        return int(row[0]) if row else None
 
     def revision_by_key(self, key: str) -> Revision | None:
         return self._revision("WHERE key=?", (key,))
@@ -636,12 +665,14 @@ def _revision_row(revision: Revision) -> Row:
 class Build:
     """A new index file in the making: bodies and documents in any order, put in place on leaving without an error.
 
-    Where `keep` is False it only serves to hold bodies for a while, and is thrown away.
+    Where `keep` is False it only serves to hold bodies for a while, and is thrown away. `store` is where revisions may
+    have been recorded meanwhile; None for whoever holds its lock.
     """
 
-    def __init__(self, index: Index, keep: bool = True) -> None:
+    def __init__(self, index: Index, keep: bool = True, store: Store | None = None) -> None:
         self.index = index
         self.keep = keep
+        self.store = store
         self.path = index.path.with_name(index.path.name + ".new")
         self.bodies = 0
 
@@ -668,7 +699,7 @@ class Build:
                 self.sql.execute("COMMIT")
                 self.sql.executescript(LOOKUPS)
                 self.sql.close()
-                self.index.replace(self.path)
+                self.index.replace(self.path, self.store)
 
     def revision(self, revision: Revision) -> None:
         self.sql.execute(INSERT_REVISION, _revision_row(revision))

@@ -59,6 +59,7 @@ LEFTOVERS: Final = (
     "*.lock",
     "objects/**/tmp_*",
     "objects/pack/.tmp-*",
+    "objects/pack/*.keep",
     "fast_import_crash_*",
     "refs/**/*.lock",
     "objects/**/*.lock",
@@ -357,10 +358,14 @@ class Store:
             stream = Stream(process, parent, max(now, base.recorded_at) if base else now)
             yield stream
             stream.done()
-        _sync_folder(self._ref.parent)
+        self.settle()
         stream.head = self.head() or ""
         if stream.head == (parent or "") and stream.commits:
             raise StoreError(f"git reported success, but {self.path} is still at {parent}")
+
+    def settle(self) -> None:
+        """Make what is recorded survive a power cut, also where its publisher was stopped before it could do so."""
+        _sync_folder(self._ref.parent)
 
     def maintain(self, lock: int) -> None:
         """Pack what has gathered, without ever dropping an object that anything might still read."""

@@ -18,6 +18,7 @@ from guidance.errors import UnknownDocument, UnknownMedicine, UnknownRevision
 from guidance.index import FOREVER, Row
 from guidance.model import Json, Period, Revision, sha256
 from guidance.register import IN_FORCE, Span, applying, scope
+from guidance.search import as_json
 from guidance.vocabulary import within
 from service.clock import today
 from service.params import At
@@ -390,6 +391,12 @@ def history(register: Register, name: str, before: int, limit: int) -> Json:
         "revisions": [revision.json() for revision in found[:limit]],
         "next_before": found[limit - 1].position if len(found) > limit else None,
     }
+
+
+def found(register: Register, text: str, limit: int) -> Json:
+    """Documents and rules that hold all the words, as of the newest revision; raises BadParameter."""
+    hits = register.archive.search.find(register.archive.index, register.archive.tip(), text, limit)
+    return {**register.head(q=text, limit=limit), "found": [as_json(hit) for hit in hits]}
 
 
 def medicines(register: Register, after: str, limit: int) -> Json:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import orjson
 from flask import Blueprint, Response, current_app, request
 
-from guidance.errors import NotFound, StoreError
+from guidance.errors import BadParameter, NotFound, StoreError
 from guidance.index import FOREVER
-from guidance.model import document_id
+from guidance.model import Json, document_id
 from guidance.schema import schema, schema_names
 from service import answers, comparing, params
 from service.clock import tzdata_version
 from service.desk import Reply, desk, register
-from service.formats import FORMATS, JSON
+from service.formats import JSON, Answer, offered
 from service.openapi import described
 from service.problems import NOT_ACCEPTABLE, HttpProblem
 
@@ -24,7 +24,6 @@ WATCH: Final = Blueprint("watch", __name__)
 
 WHEN: Final = ("on", "at", "jurisdiction")
 FORMAT: Final = ("format",)
-NAMES: Final = {media.rpartition("/")[2]: media for media in FORMATS}
 
 
 # --- reading the question --------------------------------------------------------------------------------
@@ -44,14 +43,16 @@ def limit_of(given: dict[str, str]) -> int:
 # --- sending the answer ----------------------------------------------------------------------------------
 
 
-def media_type(given: dict[str, str]) -> str:
+def media_type(given: dict[str, str], diff: bool) -> str:
     """The format asked for by `format` or else by Accept; raises where there is none that we have."""
+    formats = offered(diff)
     if "format" in given:
-        return NAMES[params.choice(given["format"], "format", NAMES) or "json"]
+        names = {one.name: media for media, one in formats.items()}
+        return names[params.choice(given["format"], "format", names) or "json"]
     accepted = request.accept_mimetypes
-    found = accepted.best_match(list(FORMATS)) if accepted else JSON
+    found = accepted.best_match(list(formats)) if accepted else JSON
     if found is None:
-        raise HttpProblem(NOT_ACCEPTABLE, f"this answer comes as {', '.join(FORMATS)}")
+        raise HttpProblem(NOT_ACCEPTABLE, f"this answer comes as {', '.join(formats)}")
     return str(found)
 
 
@@ -62,14 +63,16 @@ def send(
     dated: bool = False,
     home: str | None = None,
     keep: bool = True,
+    patch: Callable[[], Json] | None = None,
 ) -> Response:
     """The answer in the format asked for. `dated`: it depends on the day, which is today's where none is asked for."""
-    media = media_type(given)
+    media = media_type(given, diff=patch is not None)
+    chosen = offered(patch is not None)[media]
     place = seen.question.jurisdiction or home or seen.home
     reply = Reply(seen, given, media, place if dated and seen.question.on is None else None)
-    response = reply.send(lambda: FORMATS[media](pieces), keep)
+    response = reply.send(lambda: chosen.write(Answer(pieces, patch)), keep)
     if media != JSON:
-        response.headers["Content-Disposition"] = f'inline; filename="inforce.{media.rpartition("/")[2]}"'
+        response.headers["Content-Disposition"] = f'inline; filename="inforce.{chosen.name}"'
     return response
 
 
@@ -136,8 +139,9 @@ def diff(authority: str, name: str) -> Response:
     given = asked("from", "to", "on", "at", "from_at", "to_at", "jurisdiction")
     now = desk().clock()
     seen = register({key: given[key] for key in ("at", "jurisdiction") if key in given}, now)
-    answer = comparing.difference(seen, document_id(f"{authority}/{name}"), given)
-    return send(seen, given, once(answer))
+    document = document_id(f"{authority}/{name}")
+    answer = comparing.difference(seen, document, given)
+    return send(seen, given, once(answer), patch=lambda: comparing.patch(seen, document, given))
 
 
 @V1.get("/diff")
@@ -145,7 +149,7 @@ def changed() -> Response:
     given = asked("from", "to", "on", "at", "from_at", "to_at", "jurisdiction", "medicine", "authority")
     kept = ("at", "jurisdiction", "medicine", "authority")
     seen = register({name: given[name] for name in kept if name in given}, desk().clock())
-    return send(seen, given, once(comparing.across(seen, given)))
+    return send(seen, given, once(comparing.across(seen, given)), patch=lambda: comparing.no_patch(given))
 
 
 @V1.get("/medicines")
@@ -162,6 +166,15 @@ def medicine(inn: str) -> Response:
     seen = register(given, desk().clock())
     answer = answers.medicine(seen, params.segment(inn, "medicine") or "")
     return send(seen, given, once(answer), dated=True)
+
+
+@V1.get("/search")
+def search() -> Response:
+    given = asked("q", "limit")
+    if "q" not in given:
+        raise BadParameter("q", "", "is missing: which words to look for")
+    seen = register({}, desk().clock())
+    return send(seen, given, once(answers.found(seen, given["q"], limit_of(given))))
 
 
 @V1.get("/openapi.json")

@@ -59,6 +59,19 @@ def diffs(register: Register, name: str, given: Mapping[str, str]) -> list[tuple
     return [(pair.tags, _diff(question, pair)) for pair in pairs]
 
 
+def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
+    """RFC 6902 operations from one side to the other, verified; raises BadParameter where there is not one pair."""
+    _, _, pairs = _asked(register, name, given)
+    if len(pairs) != 1 or pairs[0].old.body is None or pairs[0].new.body is None:
+        return no_patch(given)
+    return changes.patch(pairs[0].old.body, pairs[0].new.body)
+
+
+def no_patch(given: Mapping[str, str]) -> Json:
+    why = "needs two versions, or two days on which a version applies in one jurisdiction"
+    raise BadParameter("format", given.get("format", "patch"), why)
+
+
 def _asked(register: Register, name: str, given: Mapping[str, str]) -> tuple[Question, str, list[Pair]]:
     """Which question is asked, whether its sides are in order, and the pairs to compare."""
     if "from_at" in given or "to_at" in given:

@@ -5,48 +5,90 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from guidance.model import Json
+from service import word
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-Format = Callable[[Iterable[bytes]], Iterable[bytes]]
+PATCH: Final = "application/json-patch+json"
+WORD: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
-def as_json(answer: Iterable[bytes]) -> Iterable[bytes]:
+class Answer(NamedTuple):
+    """What a format is given: the pieces of one JSON text and, for a diff, how to make its patch."""
+
+    pieces: Iterable[bytes]
+    patch: Callable[[], Json] | None = None
+
+
+class Format(NamedTuple):
+    """A media type's short name, how an answer is written in it, and whether it is only for diffs."""
+
+    name: str
+    write: Callable[[Answer], Iterable[bytes]]
+    diffs_only: bool = False
+
+
+def as_json(answer: Answer) -> Iterable[bytes]:
     """The answer as it is: pieces of one JSON text."""
-    return answer
+    return answer.pieces
 
 
-def as_csv(answer: Iterable[bytes]) -> Iterable[bytes]:
+def as_csv(answer: Answer) -> Iterable[bytes]:
     """The answer's list as a table, one line for each item, nested members as columns named with dots (RFC 4180).
 
     A cell that a spreadsheet would run as a formula is led by an apostrophe.
     """
-    return _table(orjson.loads(b"".join(answer)))
+    return _table(orjson.loads(b"".join(answer.pieces)))
+
+
+def as_patch(answer: Answer) -> Iterable[bytes]:
+    """A diff as RFC 6902 operations on the projections of its two sides, proven by applying them."""
+    assert answer.patch is not None
+    return (orjson.dumps(answer.patch()),)
+
+
+def as_word(answer: Answer) -> Iterable[bytes]:
+    """A diff as a Word document with tracked changes."""
+    return (word.tracked(orjson.loads(b"".join(answer.pieces))),)
 
 
 FORMATS: Final[dict[str, Format]] = {
-    JSON: as_json,
-    CSV: as_csv,
+    JSON: Format("json", as_json),
+    CSV: Format("csv", as_csv),
+    PATCH: Format("patch", as_patch, diffs_only=True),
+    WORD: Format("docx", as_word, diffs_only=True),
 }
 
-LISTS: Final = ("rules", "documents", "versions", "revisions", "medicines", "changes")
+
+def offered(diff: bool) -> dict[str, Format]:
+    """The formats in which an answer can leave, by media type."""
+    return {media: one for media, one in FORMATS.items() if diff or not one.diffs_only}
+
+
+LISTS: Final = ("rules", "changes", "documents", "versions", "revisions", "medicines", "found")
 """The member that is the table of an answer, the first of these that it has as a list."""
 
 
 def _table(answer: Json) -> Iterator[bytes]:
-    items = next((answer[name] for name in LISTS if isinstance(answer.get(name), list)), [answer])
-    rows = [dict(_flat(item)) for item in items]
-    if "version" in answer and isinstance(answer["version"], dict):
-        rows = [dict(_flat(rule)) for rule in answer["version"]["rules"]]
+    rows = [dict(_flat(item)) for item in _items(answer)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     yield _line(columns)
     for row in rows:
         yield _line([_cell(row.get(name)) for name in columns])
+
+
+def _items(answer: Json) -> list[Json]:
+    """The rows of an answer's table: one version's rules, every document's changes, or the list that it has."""
+    if isinstance(answer.get("version"), dict):
+        return list(answer["version"]["rules"])
+    if "question" in answer and "documents" in answer:
+        return [{"document": one["document"], **change} for one in answer["documents"] for change in one["changes"]]
+    return next((answer[name] for name in LISTS if isinstance(answer.get(name), list)), [answer])
 
 
 def _flat(value: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:

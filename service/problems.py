@@ -60,6 +60,12 @@ PROBLEMS: Final[dict[type[GuidanceError], Problem]] = {
 }
 
 
+def known() -> dict[str, Problem]:
+    """Every kind of problem, by type."""
+    ours = (NOT_ACCEPTABLE, NO_ROUTE, METHOD, TOO_LARGE, BAD_REQUEST, NOT_READY)
+    return {problem.type: problem for problem in (*PROBLEMS.values(), *ours)}
+
+
 def problem_of(error: GuidanceError) -> Problem:
     """The kind of problem that an error is: its own row, or that of the nearest class above it."""
     if isinstance(error, HttpProblem):

@@ -16,7 +16,14 @@ from service.app import create_app
 from service.config import Config
 
 
-def serve(config: Config) -> None:
+def load(config: Config, *_: Any) -> Callable[..., Any]:
+    """Run in each worker after it has started, so that nothing is shared across a fork."""
+    logs.start(config.log_level)
+    app: Flask = create_app(config)
+    return app
+
+
+def serve(config: Config, load: Callable[..., Callable[..., Any]] = load) -> None:
     """Serve until told to stop (SIGTERM or SIGINT)."""
     server = Granian(
         "inforce",
@@ -33,11 +40,4 @@ def serve(config: Config) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    server.serve(target_loader=partial(_load, config), wrap_loader=False)
-
-
-def _load(config: Config, *_: Any) -> Callable[..., Any]:
-    """Run in each worker after it has started, so that nothing is shared across a fork."""
-    logs.start(config.log_level)
-    app: Flask = create_app(config)
-    return app
+    server.serve(target_loader=partial(load, config), wrap_loader=False)

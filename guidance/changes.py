@@ -1,0 +1,792 @@
+"""What changed between two versions: rules aligned by id, each difference accounted for, none of them guessed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Final, Literal, NamedTuple
+
+import jsonpatch
+import orjson
+from deepdiff import DeepDiff
+
+from guidance.errors import BadParameter, GuidanceError, InvalidDocument, Violation
+from guidance.model import Json, canonical
+from guidance.redline import Segment, moved, redline
+from guidance.severity import (
+    TABLE,
+    Body,
+    Effect,
+    Finding,
+    Pair,
+    Severity,
+    Table,
+    Text,
+    in_rule,
+    in_version,
+    judged,
+    most,
+    of_one,
+)
+
+Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
+Presence = Literal["changed", "added", "removed", "reordered"]
+Question = Literal["versions", "in-force", "revisions", "corrections"]
+Path = tuple[str, ...]
+
+
+class Unaccounted(GuidanceError):
+    """Two states differ in something that no change accounts for. It is never shown as "no changes"."""
+
+    def __init__(self, subject: str, why: str) -> None:
+        self.subject, self.why = subject, why
+        super().__init__(f"{subject}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member that differs. `change` says whether it was there at all: null is a value, absence is none.
+
+    The pointer is a JSON pointer in which an item of a list stands under what identifies it, not under its place:
+    /population/include/stroke/text, /thresholds/prior-dmts/value. Where a list was reordered, old and new are the
+    identities in order.
+    """
+
+    pointer: str
+    change: Presence
+    old: Json = None
+    new: Json = None
+
+    @property
+    def member(self) -> str:
+        """The member of the rule or version that it lies in; empty for the whole."""
+        return self.pointer.partition("/")[2].partition("/")[0].replace("~1", "/").replace("~0", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a rule stands on the older side only: a word of the field, and the rules that took its place.
+
+    Besides the words of docs/vocabulary.md: `corrected` (the same version, recorded anew without it), `dropped`
+    (a later version does not have it, and no act says why), `not-yet` (only the later version has it).
+    """
+
+    how: str
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One rule, or one member of the version beside its rules, that differs."""
+
+    subject: Literal["rule", "version"]
+    name: str
+    """The rule's id, or the member's name."""
+    kind: Kind
+    title: str
+    also: tuple[Kind, ...] = ()
+    """What else happened to it."""
+    rule_kind: str | None = None
+    old_place: int | None = None
+    """Where the rule stands among the rules, from 1."""
+    new_place: int | None = None
+    old_source: Json = None
+    """What the rule cites."""
+    new_source: Json = None
+    fields: tuple[Field, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    claimed: bool = False
+    """Whether the author claims that only the wording differs."""
+    ending: Ending | None = None
+
+    @property
+    def severity(self) -> Severity:
+        return most(effect.severity for effect in self.effects)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Every way in which it goes, each once; one word would hide the others."""
+        return tuple(sorted({effect.direction for effect in self.effects}))
+
+    @property
+    def review(self) -> tuple[str, ...]:
+        """Why a person must look at it; empty where every effect could be ordered."""
+        return tuple(
+            f"{effect.words}: {'; '.join(effect.because) or 'no ordering says which way'}"
+            for effect in self.effects
+            if effect.direction == "unordered"
+        )
+
+    @property
+    def contradicted_by(self) -> tuple[str, ...]:
+        """What speaks against the author's claim."""
+        return tuple(why for effect in self.effects if effect.id == "wording-contradicted" for why in effect.because)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two states: the version and its hash, none where nothing stood; `asked` is the caller's own."""
+
+    version: str | None
+    sha256: str | None
+    asked: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """Every change between two states of one document, in reading order, and which question it answers."""
+
+    question: Question
+    document: str | None
+    old: Side
+    new: Side
+    changes: tuple[Change, ...]
+    unchanged: int
+    """How many rules are the same on both sides, in the same order."""
+    table: str
+    """The hash of the table of effects that judged it."""
+
+    @property
+    def equal(self) -> bool:
+        return self.old.sha256 == self.new.sha256
+
+    @property
+    def summary(self) -> dict[str, Json]:
+        return tally(self.changes)
+
+
+def compare(
+    old: Body | None,
+    new: Body | None,
+    *,
+    question: Question = "versions",
+    asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
+    table: Table = TABLE,
+) -> Diff:
+    """Every change from one state of a document to another; None stands for a state in which nothing stood.
+
+    States are version bodies as recorded; their rules may be only those that hold on a day. `question` and `asked`
+    say for what, and in whose words, and are handed through. Raises BadParameter for two documents, InvalidDocument
+    for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
+    """
+    document = _document(old, new)
+    sides = _side(old, asked[0]), _side(new, asked[1])
+    aligned = _aligned(old or {}, new or {})
+    found: tuple[Change, ...] = ()
+    if sides[0].sha256 != sides[1].sha256:
+        found = (*_in_version(old, new, table), *_in_rules(aligned, table))
+        if not found:
+            raise Unaccounted(f"{sides[0].version} and {sides[1].version}", "they differ, and no change was found")
+    touched = {change.name for change in found if change.subject == "rule"}
+    return Diff(
+        question=question,
+        document=document,
+        old=sides[0],
+        new=sides[1],
+        changes=found,
+        unchanged=len(aligned.new.keys() - touched),
+        table=table.sha256,
+    )
+
+
+def tally(changes: Iterable[Change]) -> dict[str, Json]:
+    """How many changes there are of each kind, severity and direction, with each effect, and to be reviewed."""
+    changes = tuple(changes)
+    effects = Counter(effect for change in changes for effect in {effect.id for effect in change.effects})
+    return {
+        "changes": len(changes),
+        "kinds": _counted(change.kind for change in changes),
+        "severities": _counted(change.severity for change in changes),
+        "directions": _counted(direction for change in changes for direction in change.directions),
+        "effects": {effect: effects[effect] for effect in sorted(effects)},
+        "needs_review": sum(bool(change.review) for change in changes),
+    }
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _side(body: Body | None, asked: Mapping[str, Json]) -> Side:
+    if body is None:
+        return Side(None, None, asked)
+    return Side(f"{body['document']}@{body['number']}", sha256(canonical(body)).hexdigest(), asked)
+
+
+def _document(old: Body | None, new: Body | None) -> str | None:
+    names = [str(body["document"]) for body in (old, new) if body is not None]
+    if len(set(names)) > 1:
+        raise BadParameter("document", names[1], f"is another document than {names[0]}; compare versions of one")
+    return names[0] if names else None
+
+
+# --- rules, by id ----------------------------------------------------------------------------------------
+
+
+class _Aligned(NamedTuple):
+    """The rules of both sides by id, what moved, and which take the place of which."""
+
+    before: Body
+    after: Body
+    old: dict[str, Body]
+    new: dict[str, Body]
+    moved: set[str]
+    successors: Mapping[str, list[str]]
+    """Newer rules by the id of an older one."""
+    predecessors: Mapping[str, list[str]]
+    """Older rules by the id of a newer one."""
+
+
+def _aligned(before: Body, after: Body) -> _Aligned:
+    old, new = _by_id(before), _by_id(after)
+    shared = moved([rule for rule in old if rule in new], [rule for rule in new if rule in old])
+    links = sorted({*_links(new, old), *((was, now) for now, was in _links(old, new))})
+    successors: dict[str, list[str]] = {}
+    predecessors: dict[str, list[str]] = {}
+    for was, now in links:
+        successors.setdefault(was, []).append(now)
+        predecessors.setdefault(now, []).append(was)
+    return _Aligned(before, after, old, new, shared, successors, predecessors)
+
+
+def _by_id(body: Body) -> dict[str, Body]:
+    found: dict[str, Body] = {}
+    for place, rule in enumerate(body.get("rules", ())):
+        if rule["id"] in found:
+            raise InvalidDocument([Violation(f"/rules/{place}/id", f"{rule['id']!r} stands twice")])
+        found[rule["id"]] = rule
+    return found
+
+
+def _links(replacing: Mapping[str, Body], replaced: Mapping[str, Body]) -> Iterator[tuple[str, str]]:
+    """(replaced, replacing) as the `replaces` of one side says, where the replaced rule stands on the other only."""
+    for name, rule in replacing.items():
+        for was in rule.get("replaces", ()):
+            if was in replaced and was not in replacing:
+                yield was, name
+
+
+def _in_rules(aligned: _Aligned, table: Table) -> Iterator[Change]:
+    old_places = {name: place for place, name in enumerate(aligned.old, start=1)}
+    new_places = {name: place for place, name in enumerate(aligned.new, start=1)}
+    for name in _reading_order(aligned):
+        change = _in_rule(name, aligned, table)
+        if change:
+            yield replace(
+                change,
+                old_place=old_places.get(name),
+                new_place=new_places.get(name),
+                old_source=aligned.old.get(name, {}).get("source"),
+                new_source=aligned.new.get(name, {}).get("source"),
+            )
+
+
+def _reading_order(aligned: _Aligned) -> Iterator[str]:
+    """As the newer side reads, each removed rule after the one that it used to follow."""
+    removed: dict[str, list[str]] = {}
+    last = ""
+    for name in aligned.old:
+        if name in aligned.new:
+            last = name
+        else:
+            removed.setdefault(last, []).append(name)
+    yield from removed.get("", ())
+    for name in aligned.new:
+        yield name
+        yield from removed.get(name, ())
+
+
+def _in_rule(name: str, aligned: _Aligned, table: Table) -> Change | None:
+    old, new = aligned.old.get(name), aligned.new.get(name)
+    if old is None and new is not None:
+        return _added(new, aligned, table)
+    if new is None and old is not None:
+        return _removed(old, aligned, table)
+    if old is None or new is None or (name not in aligned.moved and canonical(old) == canonical(new)):
+        return None
+    return _changed(old, new, aligned, table)
+
+
+def _added(rule: Body, aligned: _Aligned, table: Table) -> Change:
+    return Change(
+        subject="rule",
+        name=rule["id"],
+        kind="added",
+        title=rule["title"],
+        rule_kind=rule["kind"],
+        fields=(Field("", "added", new=rule),),
+        segments=redline("", rule["text"]),
+        effects=_effects_of_added(rule, aligned, table),
+    )
+
+
+def _effects_of_added(rule: Body, aligned: _Aligned, table: Table) -> tuple[Effect, ...]:
+    """Of a rule that takes the place of exactly one other of its kind, what differs between the two."""
+    was = aligned.predecessors.get(rule["id"], [])
+    if not was:
+        return judged([of_one(rule, aligned.old.values(), "added")], [rule], table)
+    if all(name in aligned.new for name in was):
+        return judged([Finding("rule-replaced", "", tuple(was))], [rule], table)
+    old = aligned.old[was[0]]
+    if len(was) > 1 or len(aligned.successors[was[0]]) > 1 or old["kind"] != rule["kind"]:
+        return judged([Finding("rules-rearranged", "", tuple(was))], [rule], table)
+    fields = tuple(one for one in fields_between(old, rule) if one.member not in {"id", "replaces"})
+    findings = [*_findings(Pair(old, rule, aligned.before, aligned.after), fields, claimed=False)]
+    return judged(findings or [Finding("rule-replaced", "", tuple(was))], [old, rule], table)
+
+
+def _removed(rule: Body, aligned: _Aligned, table: Table) -> Change:
+    by = aligned.successors.get(rule["id"], [])
+    finding = Finding("rule-replaced", "", tuple(by)) if by else of_one(rule, aligned.new.values(), "removed")
+    return Change(
+        subject="rule",
+        name=rule["id"],
+        kind="removed",
+        title=rule["title"],
+        rule_kind=rule["kind"],
+        fields=(Field("", "removed", old=rule),),
+        segments=redline(rule["text"], ""),
+        effects=judged([finding], [rule], table),
+        ending=_ending(rule, by, aligned),
+    )
+
+
+def _ending(rule: Body, by: Sequence[str], aligned: _Aligned) -> Ending:
+    before, after = aligned.before.get("number"), aligned.after.get("number")
+    if before is not None and after is not None and before > after:
+        return Ending("not-yet")
+    if by:
+        return Ending("superseded", tuple(by))
+    if before == after:
+        return Ending("corrected")
+    for commencements in (rule.get("commencements", ()), aligned.before.get("commencements", ())):
+        words = {one["ends"] for one in commencements if "ends" in one} - {"superseded"}
+        if len(words) == 1:
+            return Ending(words.pop())
+    return Ending("dropped")
+
+
+def _changed(old: Body, new: Body, aligned: _Aligned, table: Table) -> Change:
+    name = new["id"]
+    fields = fields_between(old, new)
+    claimed = _claimed(old, new, aligned)
+    findings = _findings(Pair(old, new, aligned.before, aligned.after), fields, claimed)
+    if name in aligned.moved:
+        findings.append(Finding("moved", ""))
+    joined = (*aligned.predecessors.get(name, ()), *aligned.successors.get(name, ()))
+    if joined:
+        findings.append(Finding("rules-rearranged", "/replaces", joined))
+    findings = findings or [Finding("other-changed", one.pointer) for one in fields]
+    kind, *also = _kinds(fields, name in aligned.moved)
+    return Change(
+        subject="rule",
+        name=name,
+        kind=kind,
+        title=new["title"],
+        also=tuple(also),
+        rule_kind=new["kind"],
+        fields=fields,
+        segments=redline(old["text"], new["text"]) if old["text"] != new["text"] else (),
+        effects=judged(findings, [old, new], table),
+        claimed=claimed,
+    )
+
+
+def _kinds(fields: Sequence[Field], is_moved: bool) -> list[Kind]:
+    """The kind of a change, and what else it is."""
+    members = {one.member for one in fields}
+    printed = members & {"number", "section"}
+    found: list[Kind] = []
+    if members - printed:
+        found.append("changed")
+    if printed:
+        found.append("renumbered")
+    return [*found, "moved"] if is_moved else found
+
+
+def _claimed(old: Body, new: Body, aligned: _Aligned) -> bool:
+    """Whether the later of two neighbouring versions claims that only the wording differs from the one before."""
+    before, after = aligned.before["number"], aligned.after["number"]
+    return bool((after == before + 1 and "wording_only" in new) or (before == after + 1 and "wording_only" in old))
+
+
+_TEXT: Final = re.compile(r"/(?:title|text)|/(?:population/(?:include|exclude)|setting)/[^/]+/text")
+
+
+def _findings(pair: Pair, fields: Sequence[Field], claimed: bool) -> list[Finding]:
+    members = dict.fromkeys(one.member for one in fields if one.change != "reordered")
+    texts = [
+        Text(one.pointer, one.old, one.new)
+        for one in fields
+        if one.change == "changed" and _TEXT.fullmatch(one.pointer)
+    ]
+    orders = [Finding("reordered", one.pointer) for one in fields if one.change == "reordered"]
+    return [*in_rule(pair, tuple(members), texts, claimed), *orders]
+
+
+# --- the version beside its rules ------------------------------------------------------------------------
+
+
+_MEMBERS: Final = ("number", "title", "stage", "status", "status_note", "commencements", "medicines", "note")
+"""What a reader asks first; the rest follows by name."""
+
+
+def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
+    if old is None or new is None:
+        yield _whole(old, new, table)
+        return
+    names = [name for name in _MEMBERS if name in old or name in new]
+    names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
+    fields: dict[str, list[Field]] = {}
+    for one in fields_between(_beside_rules(old), _beside_rules(new)):
+        fields.setdefault(one.member, []).append(one)
+    for name in names:
+        if name in fields:
+            yield _of_member(name, tuple(fields[name]), old, new, table)
+
+
+def _beside_rules(body: Body) -> dict[str, Json]:
+    return {name: value for name, value in body.items() if name != "rules"}
+
+
+def _whole(old: Body | None, new: Body | None, table: Table) -> Change:
+    """The change from nothing to a version, or to nothing."""
+    body = new or old or {}
+    kind: Literal["added", "removed"] = "added" if old is None else "removed"
+    one = Field("", kind, new=_beside_rules(body)) if old is None else Field("", kind, old=_beside_rules(body))
+    effects = judged([Finding("version-began" if old is None else "version-ended", "")], [], table)
+    return Change("version", "version", kind, body["title"], fields=(one,), effects=effects)
+
+
+def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table: Table) -> Change:
+    findings = [Finding("reordered", one.pointer) for one in fields if one.change == "reordered"]
+    if len(findings) < len(fields):
+        findings += in_version(name, old, new)
+    is_text = name in {"title", "note", "status_note"} and fields[0].change == "changed"
+    return Change(
+        subject="version",
+        name=name,
+        kind="added" if name not in old else "removed" if name not in new else "changed",
+        title=name.replace("_", " ").capitalize(),
+        fields=fields,
+        segments=redline(old[name], new[name]) if is_text else (),
+        effects=judged(findings, [], table),
+    )
+
+
+# --- fields, by DeepDiff ---------------------------------------------------------------------------------
+
+
+_ORDER: Final = "\0"
+"""Where an aligned list keeps the order of its items. No member or id is named so."""
+
+_IDENTITY: Final[Mapping[str, Sequence[str]]] = {
+    "include": ("id",),
+    "exclude": ("id",),
+    "setting": ("id",),
+    "sources": ("id",),
+    "thresholds": ("what",),
+    "medicines": ("inn",),
+    "codes": ("system", "code"),
+    "commencements": ("jurisdictions",),
+    "milestones": ("act", "by", "jurisdiction"),
+}
+"""What identifies the items of a list, by the member that holds it. A text identifies itself."""
+
+
+def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
+    """Every member that differs between two rules, or two versions without their rules, by pointer.
+
+    A member that is a leaf, or stands on one side, differs as a whole; inside the others DeepDiff looks.
+    """
+    found: list[Field] = []
+    inside: list[str] = []
+    for name in old.keys() | new.keys():
+        if name not in old or name not in new:
+            found.append(_whole_field((name,), old, new))
+        elif canonical(old[name]) != canonical(new[name]):
+            if isinstance(old[name], dict | list) and type(old[name]) is type(new[name]):
+                inside.append(name)
+            else:
+                found.append(_whole_field((name,), old, new))
+    if inside:
+        found.extend(_inside({name: old[name] for name in inside}, {name: new[name] for name in inside}))
+    return tuple(sorted(found, key=lambda one: one.pointer))
+
+
+def _whole_field(path: Path, old: Body, new: Body) -> Field:
+    """The last member of a path as it stands on both sides."""
+    name = path[-1]
+    if name not in old:
+        return Field(_pointer(path), "added", new=new[name])
+    if name not in new:
+        return Field(_pointer(path), "removed", old=old[name])
+    return Field(_pointer(path), "changed", old[name], new[name])
+
+
+def _pointer(path: Path) -> str:
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+def _inside(old: Body, new: Body) -> Iterator[Field]:
+    """What DeepDiff finds in objects and lists, when what is equal in them is put aside.
+
+    Its report, applied to the one side, must give the other; Unaccounted is raised where it does not.
+    """
+    before, after = _differing(_by_identity("", old), _by_identity("", new))
+    report = DeepDiff(
+        before, after, threshold_to_diff_deeper=0, view="tree", verbose_level=2, ignore_private_variables=False
+    )
+    paths = {tuple(level.path(output_format="list")) for levels in report.values() for level in levels}
+    _account(before, after, paths)
+    for path in paths:
+        one = _field(path, before, after)
+        if one:
+            yield one
+
+
+class _Listed(dict[str, Json]):
+    """A list as an object by identity; its own type, so that a list is never taken for an object."""
+
+
+def _by_identity(name: str, value: Json) -> Json:
+    """A value with its lists by identity and its leaves as canonical JSON, in which true, 1 and 1.0 differ."""
+    if isinstance(value, dict):
+        return {member: _by_identity(member, one) for member, one in value.items()}
+    if isinstance(value, list):
+        keys = _keys(name, value)
+        items = ((key, _by_identity(name, one)) for key, one in zip(keys, value, strict=True))
+        return _Listed([(_ORDER, _spelled(keys)), *items])
+    return _spelled(value)
+
+
+def _plain(value: Json) -> Json:
+    """The value that _by_identity was given."""
+    if isinstance(value, _Listed):
+        return [_plain(value[key]) for key in orjson.loads(value[_ORDER])]
+    if isinstance(value, dict):
+        return {member: _plain(one) for member, one in value.items()}
+    return orjson.loads(value)
+
+
+def _spelled(leaf: Json) -> str:
+    """Canonical JSON without the line end, since DeepDiff sets texts of several lines side by side at a cost."""
+    return canonical(leaf)[:-1].decode()
+
+
+def _keys(name: str, items: Sequence[Json]) -> list[str]:
+    """An identity for each item, unlike any other in the list; its place where nothing identifies it."""
+    members = _IDENTITY.get(name, ())
+    keys = [item if isinstance(item, str) else _key(item, members) or str(at) for at, item in enumerate(items)]
+    if len(set(keys)) == len(keys):
+        return keys
+    found: dict[str, None] = {}
+    for key in keys:
+        counted = (f"{key} ({count})" for count in range(2, len(keys) + 2))
+        found[key if key not in found else next(one for one in counted if one not in found)] = None
+    return list(found)
+
+
+def _key(item: Json, members: Iterable[str]) -> str:
+    if not isinstance(item, dict):
+        return ""
+    parts = [item[member] for member in members if member in item]
+    return " ".join("+".join(sorted(map(str, part))) if isinstance(part, list) else str(part) for part in parts)
+
+
+def _differing(old: dict[str, Json], new: dict[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Both without what is equal in them."""
+    before, after = type(old)(old), type(new)(new)
+    for name in old.keys() & new.keys():
+        if old[name] == new[name]:
+            del before[name], after[name]
+        elif isinstance(old[name], dict) and type(old[name]) is type(new[name]):
+            before[name], after[name] = _differing(old[name], new[name])
+    return before, after
+
+
+def _account(before: dict[str, Json], after: dict[str, Json], paths: Iterable[Path]) -> None:
+    """Check that the reported differences are all there are: put in place, they make the one side the other."""
+    rebuilt = _copied(before)
+    for path in paths:
+        here, there = rebuilt, after
+        for step in path[:-1]:
+            here, there = here[step], there[step]
+        if path[-1] in there:
+            here[path[-1]] = there[path[-1]]
+        else:
+            del here[path[-1]]
+    if rebuilt != after:
+        raise Unaccounted("a rule or version", "its reported differences do not account for all that differs")
+
+
+def _copied(value: Json) -> Json:
+    return {name: _copied(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def _field(path: Path, before: Json, after: Json) -> Field | None:
+    """What a path leads to. An order of items that additions and removals explain is no field."""
+    for step in path[:-1]:
+        before, after = before[step], after[step]
+    last = path[-1]
+    if last == _ORDER:
+        was, now = orjson.loads(before[last]), orjson.loads(after[last])
+        stayed = [key for key in was if key in now] == [key for key in now if key in was]
+        return None if stayed else Field(_pointer(path[:-1]), "reordered", was, now)
+    whole = ({last: _plain(side[last])} if last in side else {} for side in (before, after))
+    return _whole_field(path, *whole)
+
+
+# --- as JSON ---------------------------------------------------------------------------------------------
+
+
+def to_json(diff: Diff) -> dict[str, Json]:
+    """The diff as schemas/diff.json describes it."""
+    return {
+        "question": diff.question,
+        "document": diff.document,
+        "old": _side_json(diff.old),
+        "new": _side_json(diff.new),
+        "equal": diff.equal,
+        "table": diff.table,
+        "summary": {**diff.summary, "unchanged_rules": diff.unchanged},
+        "changes": [change_json(change) for change in diff.changes],
+    }
+
+
+def _side_json(side: Side) -> dict[str, Json]:
+    return {"version": side.version, "sha256": side.sha256, "asked": dict(side.asked)}
+
+
+def change_json(change: Change) -> dict[str, Json]:
+    """One change; members that do not apply are left out."""
+    found: dict[str, Json] = {
+        "subject": change.subject,
+        "name": change.name,
+        "kind": change.kind,
+        "also": list(change.also),
+        "title": change.title,
+        "severity": change.severity,
+        "directions": list(change.directions),
+        "effects": [_effect_json(effect) for effect in change.effects],
+        "review": list(change.review),
+        "fields": [_field_json(one) for one in change.fields],
+        "segments": [_segment_json(segment) for segment in change.segments],
+    }
+    if change.subject == "rule":
+        found["rule_kind"] = change.rule_kind
+        found["place"] = {"old": change.old_place, "new": change.new_place}
+        found["source"] = {"old": change.old_source, "new": change.new_source}
+    if change.claimed:
+        found["claim"] = {"wording_only": True, "contradicted_by": list(change.contradicted_by)}
+    if change.ending:
+        found["ending"] = {"how": change.ending.how, "by": list(change.ending.by)}
+    return found
+
+
+def _effect_json(effect: Effect) -> dict[str, Json]:
+    return {
+        "id": effect.id,
+        "words": effect.words,
+        "direction": effect.direction,
+        "severity": effect.severity,
+        "pointer": effect.pointer,
+        "because": list(effect.because),
+    }
+
+
+def _field_json(one: Field) -> dict[str, Json]:
+    found: dict[str, Json] = {"pointer": one.pointer, "change": one.change}
+    if one.change != "added":
+        found["old"] = one.old
+    if one.change != "removed":
+        found["new"] = one.new
+    return found
+
+
+def _segment_json(segment: Segment) -> dict[str, Json]:
+    found: dict[str, Json] = {"op": segment.op, "text": segment.text}
+    return found if segment.move is None else {**found, "move": segment.move}
+
+
+# --- as a patch, RFC 6902 --------------------------------------------------------------------------------
+
+
+_RESERVED: Final = ("rules", "order", "sha256")
+
+
+def projection(body: Body) -> dict[str, Json]:
+    """A version as patches see it: its members, its rules by id, their order, and the hash of the whole."""
+    rules = _by_id(body)
+    clash = [Violation(f"/{name}", "is a name that patches use") for name in ("order", "sha256") if name in body]
+    if clash:
+        raise InvalidDocument(clash)
+    digest = sha256(canonical(body)).hexdigest()
+    return {**body, "rules": rules, "order": list(rules), "sha256": digest}
+
+
+def unprojected(projected: Mapping[str, Json]) -> dict[str, Json]:
+    """The version that a projection stands for; raises Unaccounted where its hash says another."""
+    body = {name: value for name, value in projected.items() if name not in _RESERVED}
+    rules, order = projected["rules"], projected["order"]
+    if sorted(order) == sorted(rules):
+        body["rules"] = [rules[name] for name in order]
+    if sha256(canonical(body)).hexdigest() != projected["sha256"]:
+        raise Unaccounted("a projection", f"what it holds does not hash to its sha256, {projected['sha256']}")
+    return body
+
+
+def patch(old: Body, new: Body) -> list[dict[str, Json]]:
+    """RFC 6902 operations from the projection of one version to that of another, proven by applying them.
+
+    The first tests the hash of the whole, so that a stale base fails; the order of rules is one operation. The
+    inverse is the patch the other way.
+    """
+    _document(old, new)
+    before, after = projection(old), projection(new)
+    operations = [
+        {"op": "test", "path": "/sha256", "value": before["sha256"]},
+        *_operations("", _without_rules(before), _without_rules(after)),
+        *_rule_operations(before["rules"], after["rules"]),
+    ]
+    if canonical(patched(old, operations)) != canonical(new):
+        raise Unaccounted("a patch", "applying it does not give the other side")
+    return operations
+
+
+def patched(body: Body, operations: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """A version with a patch applied; raises BadParameter where the patch was made for another base."""
+    projected = orjson.loads(canonical(projection(body)))
+    try:
+        found = jsonpatch.apply_patch(projected, list(operations), in_place=True)
+        return unprojected(found)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError) as error:
+        raise BadParameter("patch", str(error), "does not fit this version") from error
+
+
+def _without_rules(projected: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in projected.items() if name != "rules"}
+
+
+def _rule_operations(old: Mapping[str, Body], new: Mapping[str, Body]) -> Iterator[dict[str, Json]]:
+    for name in (*old, *(name for name in new if name not in old)):
+        if name in old and name in new:
+            yield from _operations(f"/rules/{name}", old[name], new[name])
+        else:
+            only_old, only_new = ({name: side[name]} if name in side else {} for side in (old, new))
+            yield from _operations("/rules", only_old, only_new)
+
+
+def _operations(at: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    for name in sorted(old.keys() | new.keys()):
+        path = at + _pointer((name,))
+        if name not in new:
+            yield {"op": "remove", "path": path}
+        elif name not in old:
+            yield {"op": "add", "path": path, "value": new[name]}
+        elif canonical(old[name]) != canonical(new[name]):
+            yield {"op": "replace", "path": path, "value": new[name]}

@@ -1,0 +1,277 @@
+"""The same text twice: segments kept, deleted and inserted, which concatenate to exactly the one and the other."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple
+
+from rapidfuzz.distance import Indel
+
+Op = Literal["kept", "deleted", "inserted"]
+Moves = dict[str, int]
+"""Moved sentences, without the space around them, each with its number."""
+
+_Block = tuple[bool, int, int, int, int]
+"""Whether it is the same, and its pieces: [i1, i2) of the old text and [j1, j2) of the new."""
+
+NUMBER_WORDS: Final[dict[str, str]] = {
+    **{word: str(number) for number, word in enumerate(("zero", "one", "two", "three", "four", "five", "six"))},
+    **{word: str(number) for number, word in enumerate(("seven", "eight", "nine", "ten", "eleven", "twelve"), 7)},
+    "once": "1",
+    "twice": "2",
+    "thrice": "3",
+    "half": "0.5",
+    "double": "2",
+}
+DECIDING: Final[dict[str, frozenset[str]]] = {
+    "negations": frozenset(
+        {"not", "no", "never", "none", "neither", "nor", "cannot", "without", "except", "unless", "nobody", "nothing"}
+    ),
+    "duties": frozenset(
+        {"must", "should", "may", "shall", "can", "could", "might", "need", "needs", "only", "contraindicated"}
+    ),
+    "connectives": frozenset({"and", "or", "either", "both"}),
+}
+"""Words that decide what a sentence means, by class. Numbers are such a class too, and are found by their form."""
+
+_CLASS: Final = {word: what for what, words in DECIDING.items() for word in words}
+_QUANTITY: Final = re.compile(r"(?<=\w)[\s-]+(?=[^\W\d])")
+_PARTS: Final = re.compile(r"[\s/-]+")
+
+_VERBS: Final = (
+    *("must", "should", "may", "shall", "can", "could", "will", "would", "do", "does", "did"),
+    *("is", "are", "was", "were", "has", "have", "be"),
+)
+
+
+def _any_case(words: Iterable[str]) -> str:
+    """A pattern for any of the words, by first letter, so that most text fails at once; capital or not."""
+    starts = groupby(sorted(words), key=lambda word: word[0])
+    return "|".join(f"[{first}{first.upper()}](?:{'|'.join(word[1:] for word in run)})" for first, run in starts)
+
+
+_SIMPLE_UNIT: Final = (
+    r"(?:%|‰|°C|[×x]\s?ULN|percent|per\scent|times|mmHg|mmol|[µμn]mol|mol|[kmµμn]?g|mcg|[mµμd]?[lL]|[kmc]?m²?|M?IU|U"
+    r"|msec|ms|milligrams?|grams?|millilit(?:re|er)s?|seconds?|minutes?|min|hours?|h|days?|d|weeks?|months?|years?"
+    r"|doses?|tablets?|infusions?|courses?|cycles?)"
+)
+_UNIT: Final = rf"(?:[\s-]?{_SIMPLE_UNIT}(?:/{_SIMPLE_UNIT})*+(?!\w))"
+_DIGITS: Final = r"\d++(?:[.,:/]\d++)*+"
+_SIGN: Final = r"(?:[<>]=?|[≤≥=±~])\s*"
+_NUMBER: Final = rf"(?=[\d<>≤≥=±~])(?:{_SIGN})?{_DIGITS}(?:\s?[-–]\s?{_DIGITS})?(?:{_UNIT}|(?!\w))"
+_NUMBER_WORD: Final = rf"(?:{_any_case(NUMBER_WORDS)})\b{_UNIT}?"
+_DENIED: Final = rf"(?:{_any_case(_VERBS)})\s+not\b"
+_WORD: Final = r"\w+(?:['’.,/-]\w+)*"
+_TOKEN: Final = re.compile(rf"(?:{_NUMBER}|{_NUMBER_WORD}|{_DENIED}|{_WORD}|[^\w\s])\s*|\s+")
+_SENTENCE: Final = re.compile(r"(?!\Z)[^.!?;\n]*+(?:[.!?;](?!\s)[^.!?;\n]*+)*+(?:[.!?;]\s+|\n\s*|\Z)")
+
+_TINY: Final = frozenset({"the", "a", "an", "of", "to", "in", "for", ","})
+"""What the eye may skip between two changes. No number, negation, connective or word of duty belongs here."""
+
+_MOVABLE: Final = 4
+"""The fewest words that make a sentence worth following to another place."""
+
+_HEAVY: Final = 0.6
+"""Beyond this share of changed characters a redline word by word is confetti."""
+
+
+_LARGE: Final = 200_000_000
+"""Pairs of pieces beyond which two texts are shown as blocks, since comparing them needs a bit of memory for each."""
+
+
+class Segment(NamedTuple):
+    """A stretch of text that was kept, deleted or inserted; a moved sentence is both, with one `move` number."""
+
+    op: Op
+    text: str
+    move: int | None = None
+
+
+def redline(old: str, new: str) -> tuple[Segment, ...]:
+    """Segments in reading order: without the inserted ones they spell `old`, without the deleted ones `new`."""
+    if not old or not new or old == new:
+        op: Op = "kept" if old == new else "deleted" if old else "inserted"
+        return (Segment(op, old or new),) if old or new else ()
+    before, after = _SENTENCE.findall(old), _SENTENCE.findall(new)
+    moves = _moves(before, after)
+    found: list[Segment] = []
+    for same, i1, i2, j1, j2 in _blocks(before, after, moves):
+        if same:
+            found.append(Segment("kept", "".join(before[i1:i2])))
+        else:
+            found.extend(_stretch(before[i1:i2], after[j1:j2], moves))
+    return tuple(_merged(found))
+
+
+def tokens(text: str) -> list[str]:
+    """Words and marks with their trailing space; a number with its unit is one, and so is a verb with its "not"."""
+    return _TOKEN.findall(text)
+
+
+def moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
+    """The fewest names that changed place between two orders of the same names; the same set both ways round."""
+    first, second = sorted((tuple(old), tuple(new)))
+    place = {name: index for index, name in enumerate(second)}
+    stayed = _increasing([place[name] for name in first])
+    return {name for index, name in enumerate(first) if index not in stayed}
+
+
+def contradictions(old: str, new: str) -> tuple[str, ...]:
+    """What a claim that only the wording differs cannot explain: numbers, negations, duties, and/or."""
+    before, after = _telling(old), _telling(new)
+    return tuple(_difference(what, before[what], after[what]) for what in before if before[what] != after[what])
+
+
+def _telling(text: str) -> dict[str, list[str]]:
+    """The words of a text that decide its meaning, in order, each class apart."""
+    found: dict[str, list[str]] = {what: [] for what in ("numbers", *DECIDING)}
+    for token in tokens(text.casefold()):
+        word = token.rstrip()
+        if word in NUMBER_WORDS or not word.isalpha():
+            _tell(word, found)
+        elif word in _CLASS:
+            found[_CLASS[word]].append(word)
+    return found
+
+
+def _tell(word: str, found: dict[str, list[str]]) -> None:
+    """Sort in a number, or each part of a compound: "and/or", "must not"."""
+    head, *unit = _QUANTITY.split(word, maxsplit=1)
+    if head in NUMBER_WORDS or any(map(str.isdigit, word)):
+        units = (name[:-1] if len(name) > 3 and name.endswith("s") else name for name in unit)
+        found["numbers"].append(" ".join((NUMBER_WORDS.get(head, head), *units)))
+        return
+    for part in _PARTS.split(word):
+        if part in _CLASS:
+            found[_CLASS[part]].append(part)
+        elif part.endswith(("n't", "n’t")):
+            found["negations"].append("not")
+
+
+def _difference(what: str, old: list[str], new: list[str]) -> str:
+    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    if not gone and not come:
+        return f"{what} stand in another order"
+    return f"{what}: {', '.join(gone.elements()) or 'none'} became {', '.join(come.elements()) or 'none'}"
+
+
+def _increasing(positions: Sequence[int]) -> set[int]:
+    """The indices of a longest increasing subsequence: what stayed in order."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for index, position in enumerate(positions):
+        place = bisect_left(tails, position)
+        tails[place : place + 1], ends[place : place + 1] = [position], [index]
+        before.append(ends[place - 1] if place else -1)
+    stayed: set[int] = set()
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        stayed.add(index)
+        index = before[index]
+    return stayed
+
+
+def _moves(before: Sequence[str], after: Sequence[str]) -> Moves:
+    """A number for each sentence that stands once in both texts, and in another place among such sentences."""
+    shared = _singles(before) & _singles(after)
+    orders = [[text for text in map(str.strip, side) if text in shared] for side in (before, after)]
+    if orders[0] == orders[1]:
+        return {}
+    gone = moved(*orders)
+    return {text: number for number, text in enumerate((text for text in orders[0] if text in gone), start=1)}
+
+
+def _singles(sentences: Iterable[str]) -> set[str]:
+    counts = Counter(map(str.strip, sentences))
+    return {text for text, count in counts.items() if count == 1 and len(text.split()) >= _MOVABLE}
+
+
+def _blocks(a: Sequence[str], b: Sequence[str], moves: Moves) -> list[_Block]:
+    """Opcodes of the longest common subsequence. A moved sentence is common to nothing, so that it shows."""
+    if len(a) * len(b) > _LARGE:
+        return [(False, 0, len(a), 0, len(b))]
+    numbers: dict[str, int] = {}
+    for piece in chain(a, b):
+        numbers.setdefault(piece, len(numbers))
+    right = [numbers[piece] for piece in b]
+    for piece in a if moves else ():
+        if piece.strip() in moves:
+            numbers[piece] = len(numbers) + moves[piece.strip()]
+    left = [numbers[piece] for piece in a]
+    return _alternating(
+        (code.tag == "equal", code.src_start, code.src_end, code.dest_start, code.dest_end)
+        for code in Indel.opcodes(left, right)
+    )
+
+
+def _stretch(before: Sequence[str], after: Sequence[str], moves: Moves) -> Iterable[Segment]:
+    """Sentences that differ, word by word; as two blocks where little but crumbs was kept."""
+    a, b = _cut(before, moves), _cut(after, moves)
+    blocks = _joined(_blocks(a, b, moves), a)
+    if _is_confetti(blocks, a, b):
+        blocks = [(False, 0, len(a), 0, len(b))]
+    for same, i1, i2, j1, j2 in blocks:
+        if same:
+            yield Segment("kept", "".join(a[i1:i2]))
+        else:
+            yield from _texts("deleted", a[i1:i2], moves)
+            yield from _texts("inserted", b[j1:j2], moves)
+
+
+def _alternating(blocks: Iterable[_Block]) -> list[_Block]:
+    """Neighbours of one sort made one, so that what is the same and what is not take turns."""
+    found: list[_Block] = []
+    for block in blocks:
+        if found and found[-1][0] == block[0]:
+            same, i1, _, j1, _ = found[-1]
+            found[-1] = (same, i1, block[2], j1, block[4])
+        else:
+            found.append(block)
+    return found
+
+
+def _cut(sentences: Iterable[str], moves: Moves) -> list[str]:
+    """Every sentence as its tokens; one that was moved stays whole."""
+    if not moves:
+        return tokens("".join(sentences))
+    return [piece for text in sentences for piece in ([text] if text.strip() in moves else tokens(text))]
+
+
+def _joined(blocks: Sequence[_Block], a: Sequence[str]) -> list[_Block]:
+    """Blocks in which a tiny common word between two changes belongs to the change."""
+    edge = len(blocks) - 1
+    return _alternating(
+        (same and not (0 < n < edge and _is_tiny(a[i1:i2])), i1, i2, j1, j2)
+        for n, (same, i1, i2, j1, j2) in enumerate(blocks)
+    )
+
+
+def _is_tiny(pieces: Sequence[str]) -> bool:
+    return len(pieces) <= 2 and all(piece.strip().casefold() in _TINY for piece in pieces)
+
+
+def _is_confetti(blocks: Sequence[_Block], a: Sequence[str], b: Sequence[str]) -> bool:
+    """Whether most of the text changed and what was kept lies about in more than two pieces."""
+    kept = [sum(map(len, a[i1:i2])) for same, i1, i2, _, _ in blocks if same]
+    whole = sum(map(len, a)) + sum(map(len, b))
+    return len(kept) > 2 and 2 * sum(kept) < (1 - _HEAVY) * whole
+
+
+def _texts(op: Op, pieces: Sequence[str], moves: Moves) -> Iterable[Segment]:
+    """The pieces as one segment, but each moved sentence as its own."""
+    if not moves and pieces:
+        yield Segment(op, "".join(pieces))
+    for move, run in groupby(pieces if moves else (), key=lambda piece: moves.get(piece.strip())):
+        yield Segment(op, "".join(run), move)
+
+
+def _merged(segments: Iterable[Segment]) -> Iterable[Segment]:
+    """Neighbours of one sort made one."""
+    for (op, move), run in groupby(segments, key=itemgetter(0, 2)):
+        yield Segment(op, "".join(segment.text for segment in run), move)
