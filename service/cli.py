@@ -26,6 +26,7 @@ from guidance.store import Act
 from service import answers, comparing, config, params, problems, server, tables
 from service.clock import system_clock
 from service.config import Config
+from service.formats import FORMATS, Answer
 
 VERSION_ID: Final = re.compile(r"([^@#]+)@([0-9]{1,6})(?:#(.+))?")
 CORPUS_AUTHOR: Final = "Inforce corpus <corpus@inforce.invalid>"
@@ -438,27 +439,37 @@ def log(document: str | None, data: str | None, at: str | None, limit: int, as_j
 
 
 @main.command()
-@click.argument("document")
+@click.argument("document", required=False)
 @DATA
 @click.option("--from", "from_", metavar="SIDE", help="A version (@2) or a day (2019-12-01).")
 @click.option("--to", metavar="SIDE", help="A version (@3) or a day.")
 @click.option("--on", metavar="DAY", help="With --from-at and --to-at: one day, seen from two revisions.")
 @click.option("--from-at", metavar="WHEN", help="The earlier revision, instant or day to look from.")
 @click.option("--to-at", metavar="WHEN", help="The later one; now where left out.")
+@click.option("--medicine", metavar="INN", help="Without a DOCUMENT: only those that name this medicine.")
 @AT
 @PLACE
+@click.option(
+    "--format", "form", type=click.Choice([one.name for one in FORMATS.values()]), help="As a file of a kind."
+)
 @AS_JSON
-def diff(document: str, data: str | None, as_json: bool, **given: str | None) -> None:
-    """What changed in a DOCUMENT between two versions, two days, or two revisions' word about one day."""
-    names = {"from_": "from"}
-    told = {names.get(name, name): value for name, value in given.items() if value is not None}
-    kept = {name: told[name] for name in ("at", "jurisdiction") if name in told}
+def diff(document: str | None, data: str | None, form: str | None, as_json: bool, **given: str | None) -> None:
+    """What changed between two versions of a DOCUMENT; or in it, or everywhere, between two days or revisions."""
+    told = {name.rstrip("_"): value for name, value in given.items() if value is not None}
+    kept = {name: told[name] for name in ("at", "jurisdiction", "medicine") if name in told}
     seen = asked(opened(data), config.load({"data": data}), **kept)
-    answer = plain(comparing.difference(seen, document_id(document), told))
-    if as_json:
-        show_json(answer)
+    if document is not None and "medicine" in told:
+        raise BadParameter("--medicine", told["medicine"], "does not go with a document")
+    name = document_id(document) if document else None
+    answer = comparing.difference(seen, name, told) if name else comparing.across(seen, told)
+    if form and form != "json":
+        patch = (lambda: comparing.patch(seen, name, told)) if name else (lambda: comparing.no_patch(told))
+        write = next(one.write for one in FORMATS.values() if one.name == form)
+        sys.stdout.buffer.writelines(write(Answer([orjson.dumps(answer)], patch)))
+    elif as_json or form:
+        show_json(plain(answer))
     else:
-        tables.diff(answer)
+        tables.diff(plain(answer))
 
 
 # --- serving ----------------------------------------------------------------------------------------------

@@ -185,21 +185,32 @@ def revisions(found: list[Json]) -> None:
 
 
 def diff(answer: Json) -> None:
-    """What changed, most severe first in the counts, in reading order below."""
+    """What changed, in reading order; of several documents one after the other."""
     console = _console()
     _head(console, answer)
+    if answer["order"] == "backward":
+        console.print(Text("The sides are given backward in time.", style="yellow"))
     if answer["equal"]:
         console.print("No change: both sides are the same to the byte.")
-        return
-    for change in answer["changes"]:
-        effects = ", ".join(effect["words"] for effect in change["effects"])
-        line = Text(f"\n{change['kind']} {change['name']}: {change['title']}", style="bold")
-        line.append(f"  [{change['severity']}] {effects}", style="yellow")
-        console.print(line)
-        if change["segments"]:
-            console.print(_redline(change["segments"]))
-            continue
-        for field in change["fields"]:
+    for part in answer.get("documents", [answer]):
+        if "documents" in answer:
+            console.print(Text(f"\n{part['document']}  {part['title']}", style="bold underline"))
+        for change in part["changes"]:
+            _change(console, change)
+
+
+def _change(console: Console, change: Json) -> None:
+    effects = ", ".join(effect["words"] for effect in change["effects"])
+    places = f" in {' '.join(change['jurisdictions'])}" if "jurisdictions" in change else ""
+    line = Text(f"\n{change['kind']} {change['name']}{places}: {change['title']}", style="bold")
+    line.append(f"  [{change['severity']}] {effects}", style="yellow")
+    console.print(line)
+    for why in change["review"]:
+        console.print(Text(f"  needs review: {why}", style="yellow"))
+    if change["segments"]:
+        console.print(_redline(change["segments"]))
+    for field in change["fields"]:
+        if not (change["segments"] and field["pointer"] in ("", "/text", f"/{change['name']}")):
             console.print(Text(f"  {field['pointer']}: {_value(field, 'old')} -> {_value(field, 'new')}"))
 
 
