@@ -131,8 +131,9 @@ def _cut(
     """One commencement, ended where it is meant: whole, or parted into what ends and what goes on."""
     meant = [place for place in commencement.jurisdictions if not jurisdictions or place in jurisdictions]
     going = [place for place in commencement.jurisdictions if place not in meant]
-    start = commencement.start
-    if not meant or start is None or start >= on or (commencement.to and commencement.to.first <= on):
+    start, to = commencement.start, commencement.to
+    over = to is not None and (to.first <= on if to.day else to.last < on)
+    if not meant or start is None or start >= on or over:
         yield body
         return
     yield {**body, "jurisdictions": meant, "to": on.isoformat(), "ends": ends, "ends_basis": why}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from guidance.errors import (
     NoRegister,
     RegisterExists,
     StaleRevision,
+    StoreError,
     UnknownDocument,
     UnknownRevision,
     Violation,
@@ -171,7 +174,7 @@ class Archive:
         self, steps: Sequence[tuple[str, int, Decide, str]], act: Act, now: datetime, base: str | None
     ) -> Receipt:
         """Decide under the lock, commit, and bring the index along: acknowledged means durable."""
-        with self.store.lock() as lock:
+        with self._locked() as lock:
             tip = self.index.catch_up(self.store)
             earlier = self.index.revision_by_key(act.key) if act.key and tip else None
             if base is not None and earlier is None:
@@ -247,22 +250,31 @@ class Archive:
         if not self.index.add(Recorded(revision, blobs), entries):
             self.index.catch_up(self.store)
 
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Be the only publisher. What the disk, SQLite or the system refuses meanwhile is raised as a StoreError."""
+        try:
+            with self.store.lock() as lock:
+                yield lock
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{error}; repeat it with the same key to learn whether it was recorded") from error
+
     # --- the whole ---------------------------------------------------------------------------------------
 
     def take_in(self, source: Path, act: Act, now: datetime, progress: Progress = quiet) -> int:
         """Import a folder or a file of JSON lines, all or nothing; returns how many revisions were recorded."""
-        with self.store.lock() as lock:
+        with self._locked() as lock:
             return transfer.run(self.store, self.index, lock, source, act, now, progress)
 
     def maintain(self) -> None:
         """Clear leftovers and pack what has gathered, while nobody publishes."""
-        with self.store.lock() as lock:
+        with self._locked() as lock:
             self.store.recover(lock)
             self.store.maintain(lock)
 
     def recover(self) -> tuple[str, ...]:
         """Clear what a killed publish left behind; returns what was cleared."""
-        with self.store.lock() as lock:
+        with self._locked() as lock:
             return self.store.recover(lock)
 
     def close(self) -> None:

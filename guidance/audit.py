@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from guidance.errors import GuidanceError, Tampered
+from guidance.errors import GuidanceError, StoreError, StoreUnreadable, Tampered
 from guidance.index import COLUMNS, Index, Progress, quiet
 from guidance.model import canonical, sha256
 from guidance.schema import check_document, check_version_fast, read
@@ -26,7 +26,7 @@ def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     Held to each other: git's checksums and links; each commit's trailers and its real change; each blob and its
     fingerprint, its canonical spelling and its schema; times that never run backwards; the index and a fresh one.
     """
-    store.fsck()
+    _sound(store)
     findings: list[str] = []
     recorded = list(store.log())
     findings += _times(recorded)
@@ -36,6 +36,14 @@ def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     if findings:
         raise Tampered(findings[:FINDINGS])
     return len(recorded)
+
+
+def _sound(store: Store) -> None:
+    """What git itself finds; the rest cannot be read where that is anything."""
+    try:
+        store.fsck()
+    except StoreUnreadable as error:
+        raise Tampered([error.why]) from error
 
 
 def _times(recorded: list[Recorded]) -> Iterator[str]:
@@ -91,14 +99,16 @@ def _content(name: str, number: int, fingerprint: str, content: bytes) -> Iterat
 
 def _index(store: Store, index: Index) -> Iterator[str]:
     """Every row of the index against one that is derived again from nothing."""
-    index.catch_up(store)
     with TemporaryDirectory() as folder:
         fresh = Index(Path(folder) / "index.sqlite")
-        fresh.rebuild(store)
         try:
+            index.catch_up(store)
+            fresh.rebuild(store)
             for table in COLUMNS:
                 if _rows(index.sql, table) != _rows(fresh.sql, table):
                     yield f"the index's table {table} is not what the store implies; run 'inforce rebuild'"
+        except StoreError as error:
+            yield str(error)
         finally:
             fresh.close()
 

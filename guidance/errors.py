@@ -4,13 +4,17 @@ GuidanceError
 ├── BadInput               what was asked or handed in cannot be understood
 │   ├── BadParameter       one named parameter or option
 │   ├── BadJson            bytes that are not the JSON we accept
-│   └── InvalidDocument    JSON that is not a document: every violation, each with its pointer
+│   ├── InvalidDocument    JSON that is not a document: every violation, each with its pointer
+│   └── BadEndpoint        an address to which nothing may be sent
 ├── NotFound
 │   ├── UnknownDocument · UnknownVersion · UnknownRevision · UnknownMedicine
+│   └── UnknownSubscription · UnknownDelivery · UnknownToken
 ├── Conflict               understood, and at odds with what is recorded
 │   ├── StaleRevision      the publisher started from an older revision
 │   ├── ActRefused         the act does not fit what is recorded
 │   └── KeyReused          an idempotency key that was used for something else
+├── Refused                understood, and not for whoever asks
+│   └── NotAuthenticated · NotAllowed · TooManyAttempts
 └── StoreError             the store itself
     ├── NoRegister · RegisterExists · StoreUnreadable · StoreBusy
     └── Tampered           verification found something that does not agree
@@ -166,3 +170,57 @@ class Tampered(StoreError):
     def __init__(self, findings: Sequence[str]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join([f"{len(self.findings)} things do not agree", *(f"  {f}" for f in findings)]))
+
+
+class Refused(GuidanceError):
+    """Understood, and not for whoever asks."""
+
+
+class NotAuthenticated(Refused):
+    """No token, or not one that is known and still holds."""
+
+    def __init__(self, why: str = "a token is needed: Authorization: Bearer …") -> None:
+        self.why = why
+        super().__init__(why)
+
+
+class NotAllowed(Refused):
+    """The token does not reach so far."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"the token has no scope {scope!r}")
+
+
+class TooManyAttempts(Refused):
+    """Too many wrong tokens from one place."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(f"too many wrong tokens came from there; try again in {seconds} seconds")
+
+
+class UnknownSubscription(NotFound):
+    def __init__(self, subscription: str) -> None:
+        self.subscription = subscription
+        super().__init__(f"there is no subscription {subscription!r}")
+
+
+class UnknownDelivery(NotFound):
+    def __init__(self, subscription: str, delivery: int) -> None:
+        self.subscription, self.delivery = subscription, delivery
+        super().__init__(f"subscription {subscription!r} has no delivery {delivery}")
+
+
+class UnknownToken(NotFound):
+    def __init__(self, token: str) -> None:
+        self.token = token
+        super().__init__(f"there is no token {token!r}")
+
+
+class BadEndpoint(BadInput):
+    """An address to which nothing may be sent."""
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"{url[:200]!r} {why}")

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,8 +23,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
-from guidance.model import Document, Json, Revision, Version
-from guidance.register import coming, spans
+from guidance.model import Commencement, Document, Json, Revision, Version
+from guidance.register import Coming, Memory, Span, coming, spans
 from guidance.store import Entry, Recorded, Store, path_of, subject_of
 
 FORMAT: Final = "2"
@@ -96,26 +96,53 @@ COLUMNS: Final = {"document": 3, "version": 6, "medicine": 2, "span": 8, "coming
 """How many columns each believed table has before `since` and `till`."""
 
 
-def _facts(document: Document, bodies: Mapping[int, int]) -> Iterator[_Fact]:
-    """Every believed row of a document, given the body of each number (0: the document itself)."""
-    named = document.named
-    yield _Fact("document", (document.id, bodies[0], " ".join(named)))
-    for version in document.versions:
-        number = version.number
-        yield _Fact("version", (document.id, number, bodies[number], version.stage, version.status, version.title))
-    for inn in {inn for version in document.versions for inn in version.medicines}:
-        yield _Fact("medicine", (inn, document.id))
-    for jurisdiction in named:
-        for span in spans(document, jurisdiction):
+class _Facts:
+    """Every believed row of a document in one state after another; what stays the same is not worked out again."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+        self._of_version: dict[int, tuple[Version, tuple[_Fact, ...]]] = {}
+        self._of_span: dict[int, tuple[Span, _Fact]] = {}
+        self._of_coming: dict[tuple[object, ...], tuple[Commencement, _Fact]] = {}
+
+    def of(self, document: Document, bodies: Mapping[int, int]) -> set[_Fact]:
+        """What holds of one state, given the body of each number (0: the document itself)."""
+        named = document.named
+        found = {_Fact("document", (document.id, bodies[0], " ".join(named)))}
+        for version in document.versions:
+            found.update(self._version(version, bodies[version.number]))
+        for jurisdiction in named:
+            seen = spans(document, jurisdiction, self._memory)
+            found.update([self._span(document.id, span, bodies) for span in seen])
+            awaited = coming(document, jurisdiction, self._memory)
+            found.update([self._coming(document.id, item) for item in awaited])
+        return found
+
+    def _version(self, version: Version, body: int) -> tuple[_Fact, ...]:
+        if id(version) not in self._of_version:
+            row = (version.document, version.number, body, version.stage, version.status, version.title)
+            named = (_Fact("medicine", (inn, version.document)) for inn in version.medicines)
+            self._of_version[id(version)] = (version, (_Fact("version", row), *named))
+        return self._of_version[id(version)][1]
+
+    def _span(self, name: str, span: Span, bodies: Mapping[int, int]) -> _Fact:
+        if id(span) not in self._of_span:
             first, end = span.period.start.toordinal(), _ordinal(span.period.end)
             body = bodies[span.version] if span.version else None
             told = orjson.dumps(span.json())
-            yield _Fact("span", (document.id, jurisdiction, first, end, span.state, span.version, body, told))
-        for item in coming(document, jurisdiction):
+            fact = _Fact("span", (name, span.jurisdiction, first, end, span.state, span.version, body, told))
+            self._of_span[id(span)] = (span, fact)
+        return self._of_span[id(span)][1]
+
+    def _coming(self, name: str, item: Coming) -> _Fact:
+        key = (item.jurisdiction, item.rule, item.gone, id(item.commencement))
+        if key not in self._of_coming:
             overdue = item.expected.last.toordinal() + 1 if item.expected and not item.start else FOREVER
             told = orjson.dumps(item.json(date.min))
-            place = (document.id, jurisdiction, item.version, item.rule or "", item.stage)
-            yield _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
+            place = (name, item.jurisdiction, item.version, item.rule or "", item.stage)
+            fact = _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
+            self._of_coming[key] = (item.commencement, fact)
+        return self._of_coming[key][1]
 
 
 def _ordinal(day: date | None) -> int:
@@ -128,13 +155,12 @@ class _Believed:
     def __init__(self, begun: dict[_Fact, int] | None = None) -> None:
         self.begun = begun or {}
 
-    def turn(self, position: int, facts: Iterable[_Fact]) -> Iterator[tuple[_Fact, int, int]]:
+    def turn(self, position: int, now: set[_Fact]) -> Iterator[tuple[_Fact, int, int]]:
         """Take in what holds from a position on; yields (fact, since, till) of all that ended there."""
-        now = set(facts)
-        for fact in [fact for fact in self.begun if fact not in now]:
+        for fact in self.begun.keys() - now:
             yield fact, self.begun.pop(fact), position
-        for fact in now:
-            self.begun.setdefault(fact, position)
+        for fact in now - self.begun.keys():
+            self.begun[fact] = position
 
 
 @dataclass
@@ -148,6 +174,7 @@ class History:
         document: Json = None
         versions: dict[int, Version] = {}
         bodies: dict[int, int] = {}
+        facts = _Facts()
         for position in sorted(self.steps):
             for number, body in self.steps[position]:
                 bodies[number] = body
@@ -158,7 +185,7 @@ class History:
             if document is None:
                 raise StoreError(f"{name} has a version at position {position} before the document itself")
             value = Document.of(document, tuple(versions[number] for number in sorted(versions)))
-            yield from believed.turn(position, _facts(value, bodies))
+            yield from believed.turn(position, facts.of(value, bodies))
 
 
 # --- the file --------------------------------------------------------------------------------------------
@@ -267,7 +294,7 @@ class Index:
             self.sql.execute("INSERT INTO touched VALUES(?,?,?,?)", (name, position, number, body))
         for name, believed in before.items():
             document, bodies = self._taken(name, position)
-            for fact, since, _ in believed.turn(position, _facts(document, bodies)):
+            for fact, since, _ in believed.turn(position, _Facts().of(document, bodies)):
                 self._end(fact, since, position)
             for fact, since in believed.begun.items():
                 if since == position:
@@ -319,6 +346,9 @@ class Index:
         try:
             fcntl.flock(turn, fcntl.LOCK_EX)
             yield
+        except sqlite3.Error:
+            self.close()  # a connection that met an error may stay inside its transaction, or read-only for ever
+            raise
         finally:
             os.close(turn)
 
@@ -332,6 +362,8 @@ class Index:
         self.sql.execute("BEGIN IMMEDIATE")
         try:
             yield
+        except sqlite3.Error:
+            raise
         except BaseException:
             self.sql.execute("ROLLBACK")
             raise
@@ -559,30 +591,29 @@ class Index:
                 found.append(row)
         return found
 
-    def all_spans_on(self, day: int, position: int, names: Sequence[str] | None = None) -> Iterator[Row]:
+    def all_spans_on(
+        self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True
+    ) -> Iterator[Row]:
         """(document, named, its bytes, jurisdiction, end, state, version, told, body bytes), by document, streamed.
 
-        A cursor of its own, so that the answer can be written while it is read.
+        A cursor of its own, so that the answer can be written while it is read. Without `bodies`, the last is None.
         """
+        asked = ALL_SPANS if bodies else ALL_SPANS.replace(*BODILESS)
+        values = (position, position, day, day, position, position)
         if names is None:
-            cursor = self.sql.cursor().execute(ALL_SPANS, (position, position, day, day, position, position))
-            yield from cursor
+            yield from self.sql.cursor().execute(asked, values)
             return
         for name in names:
-            yield from self.sql.execute(
-                ALL_SPANS.replace("WHERE", "WHERE d.id=? AND"), (name, position, position, day, day, position, position)
-            ).fetchall()
+            yield from self.sql.execute(asked.replace("WHERE", "WHERE d.id=? AND"), (name, *values)).fetchall()
 
     def coming_of(self, name: str, day: int, position: int, places: Sequence[str], limit: int = 20) -> list[Row]:
-        """(first, overdue, gone, told) of what a document awaits, the nearest first; all that has no day."""
+        """(first, overdue, gone, told, jurisdiction, version, rule) of what a document awaits: the nearest first, then
+        all that has no day.
+        """
         found: list[Row] = []
         for place in places:
-            values = (name, place, day, day, position, position)
-            found += self.sql.execute(
-                f"{COMING} AND first<{FOREVER} ORDER BY first LIMIT ?", (*values, limit)
-            ).fetchall()
-            found += self.sql.execute(f"{COMING} AND first={FOREVER}", values).fetchall()
-        return sorted(found, key=lambda row: row[:1])
+            found += self.sql.execute(COMING_OF, (name, place, day, position, limit)).fetchall()
+        return found if len(places) == 1 else sorted(found, key=lambda row: row[:1])
 
     def all_coming(self, day: int, position: int, limit: int = 100) -> list[Row]:
         """(document, first, overdue, gone, told) of what the whole register awaits, the nearest first."""
@@ -632,9 +663,16 @@ ALL_SPANS: Final = (
     "JOIN body db ON db.id=d.body "
     "WHERE d.since<=? AND d.till>? AND s.end>? AND s.first<=? AND s.since<=? AND s.till>? ORDER BY d.id, s.jurisdiction"
 )
+BODILESS: Final = (
+    "b.content FROM document d CROSS JOIN span s ON s.document=d.id LEFT JOIN body b ON b.id=s.body ",
+    "NULL FROM document d CROSS JOIN span s ON s.document=d.id ",
+)
 COMING: Final = (
-    "SELECT first, overdue, gone, told FROM coming "
-    "WHERE document=? AND jurisdiction=? AND first>? AND gone>? AND since<=? AND till>?"
+    "SELECT first, overdue, gone, told, jurisdiction, version, rule FROM coming "
+    "WHERE document=?1 AND jurisdiction=?2 AND first>?3 AND gone>?3 AND since<=?4 AND till>?4"
+)
+COMING_OF: Final = (
+    f"SELECT * FROM ({COMING} AND first<{FOREVER} ORDER BY first LIMIT ?5) UNION ALL {COMING} AND first={FOREVER}"
 )
 KEYS: Final = {
     "document": (("id", 0),),

@@ -22,9 +22,12 @@ SEGMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 DATE: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 
 
+CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
+
 def canonical(value: Json) -> bytes:
     """The one spelling of a JSON value: UTF-8, sorted keys, no spare space, newline at the end."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(value, option=CANONICAL)
 
 
 def sha256(content: bytes) -> str:
@@ -48,7 +51,7 @@ class PartialDate:
             raise BadParameter(parameter, text, "is not a date; write YYYY-MM-DD, YYYY-MM or YYYY")
         year, month, day = (int(part) if part else None for part in match.groups())
         try:
-            date(year or 0, month or 1, day or 1)
+            date(year or 0, 1 if month is None else month, 1 if day is None else day)
         except ValueError as error:
             raise BadParameter(parameter, text, f"is not a date that exists: {error}") from error
         return cls(year or 0, month, day)
@@ -285,7 +288,7 @@ class Revision:
 
 def instant_text(instant: datetime) -> str:
     """An instant as people exchange it: UTC, whole seconds, RFC 3339."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def next_day(day: date) -> date | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from operator import itemgetter
 from typing import Final
 
 from guidance.errors import UnknownDocument
@@ -126,21 +126,57 @@ def _text(value: object) -> str | None:
 # --- spans -----------------------------------------------------------------------------------------------
 
 
-def spans(document: Document, jurisdiction: str) -> tuple[Span, ...]:
+class Memory:
+    """What was worked out for one document, for its next state: from one revision to the next, little of it differs.
+
+    What a thing was worked out from is kept beside it, so that its identity stays its own.
+    """
+
+    def __init__(self) -> None:
+        self._holding: dict[tuple[int, str], tuple[Version, tuple[Commencement, ...]]] = {}
+        self._stretches: dict[tuple[object, ...], tuple[Version, tuple[Span, ...]]] = {}
+
+    def holding(self, version: Version, jurisdiction: str) -> tuple[Commencement, ...]:
+        """The version's commencements that speak for a jurisdiction."""
+        key = (id(version), jurisdiction)
+        if key not in self._holding:
+            self._holding[key] = (version, holding(version.commencements, jurisdiction))
+        return self._holding[key][1]
+
+    def stretch(
+        self, jurisdiction: str, start: date, following: date | None, version: Version, commencement: Commencement
+    ) -> tuple[Span, ...]:
+        """One version from its start to the next one's."""
+        key = (jurisdiction, start, following, id(version), id(commencement))
+        if key not in self._stretches:
+            self._stretches[key] = (version, tuple(_stretch(jurisdiction, start, following, version, commencement)))
+        return self._stretches[key][1]
+
+
+def spans(document: Document, jurisdiction: str, memory: Memory | None = None) -> tuple[Span, ...]:
     """Every day from the calendar's first to its last, divided where the document's meaning here changes.
 
     The version whose binding commencement began last applies. A version that began later supersedes an earlier one
-    for good; an explicit end opens a gap, and what was superseded does not come back.
+    for good; an explicit end opens a gap, and what was superseded does not come back. Whoever walks through many
+    states of one document may hand in a memory of them.
     """
+    memory = memory or Memory()
     starts = sorted(
-        ((c.start, v.number, v, c) for v, c in _binding(document, jurisdiction) if c.start), key=lambda s: s[:2]
+        [
+            (commencement.start, version.number, version, commencement)
+            for version in document.versions
+            if version.binds
+            for commencement in memory.holding(version, jurisdiction)
+            if commencement.start
+        ],
+        key=itemgetter(0, 1),
     )
     first = starts[0][0] if starts else None
     found = [] if first == date.min else [_before(document, jurisdiction, first, starts[0][3] if starts else None)]
     for index, (start, _, version, commencement) in enumerate(starts):
         following = starts[index + 1][0] if index + 1 < len(starts) else None
         if following != start:
-            found.extend(_stretch(jurisdiction, start, following, version, commencement))
+            found.extend(memory.stretch(jurisdiction, start, following, version, commencement))
     return tuple(found)
 
 
@@ -194,10 +230,15 @@ def _earliest(*days: date | None) -> date | None:
 def _divided(span: Span, version: Version) -> Iterator[Span]:
     """The span cut where a rule with commencements of its own, or a code, starts or ends."""
     cuts = {day for day in _boundaries(version, span.jurisdiction) if span.period.covers(day)}
-    edges = sorted(cuts | {span.period.start})
-    for begin, end in pairwise([*edges, span.period.end]):
-        assert begin is not None
-        left_out = tuple(r.id for r in version.narrowed if not rule_holds(r, span.jurisdiction, begin))
+    parts: dict[date, tuple[tuple[str, ...], tuple[tuple[str, str, str], ...]]] = {}
+    before = None
+    for edge in sorted(cuts | {span.period.start}):
+        left_out = tuple(r.id for r in version.narrowed if not rule_holds(r, span.jurisdiction, edge))
+        now = (left_out, tuple(codes_on(version, edge)))
+        if now != before:
+            parts[edge] = before = now
+    ends = [*list(parts)[1:], span.period.end]
+    for (begin, (left_out, codes)), end in zip(parts.items(), ends, strict=True):
         yield Span(
             span.jurisdiction,
             Period(begin, end),
@@ -208,7 +249,7 @@ def _divided(span: Span, version: Version) -> Iterator[Span]:
             span.ends,
             span.commencement,
             left_out,
-            tuple(codes_on(version, begin)),
+            codes,
         )
 
 
@@ -258,17 +299,19 @@ def covering(found: Iterable[Span], day: date) -> Span:
 # --- what is coming --------------------------------------------------------------------------------------
 
 
-def coming(document: Document, jurisdiction: str) -> tuple[Coming, ...]:
+def coming(document: Document, jurisdiction: str, memory: Memory | None = None) -> tuple[Coming, ...]:
     """Everything that was, is or will be awaited here: versions, and rules that start later than their version."""
-    found = spans(document, jurisdiction)
-    return (*_versions_coming(document, jurisdiction), *_rules_coming(document, jurisdiction, found))
+    memory = memory or Memory()
+    narrowed = any(version.narrowed for version in document.versions)
+    late = _rules_coming(document, jurisdiction, spans(document, jurisdiction, memory)) if narrowed else ()
+    return (*_versions_coming(document, jurisdiction, memory), *late)
 
 
-def _versions_coming(document: Document, jurisdiction: str) -> Iterator[Coming]:
+def _versions_coming(document: Document, jurisdiction: str, memory: Memory) -> Iterator[Coming]:
     for version in document.versions:
         if version.status != "standing":
             continue
-        for c in holding(version.commencements, jurisdiction):
+        for c in memory.holding(version, jurisdiction):
             start = c.start if version.binds else None
             expected = c.expected or (_day(c.start) if start is None else None)
             gone = _overtaken(document, jurisdiction, version, expected) if start is None else None
@@ -290,7 +333,7 @@ def _overtaken(document: Document, jurisdiction: str, version: Version, expected
 
 
 def _rules_coming(document: Document, jurisdiction: str, found: tuple[Span, ...]) -> Iterator[Coming]:
-    for version in document.versions:
+    for version in (version for version in document.versions if version.narrowed):
         stretch = [span.period for span in found if span.version == version.number and span.applies]
         if not stretch:
             continue

@@ -46,7 +46,15 @@ SETTINGS: Final = {
     "receive.denyNonFastForwards": "true",
     "receive.denyDeletes": "true",
 }
-ENVIRONMENT: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0"}
+ENVIRONMENT: Final = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    # Given to every git as well: a store that was cloned or restored has lost its own config, and would not fsync.
+    "GIT_CONFIG_COUNT": str(len(SETTINGS)),
+    **{f"GIT_CONFIG_KEY_{place}": name for place, name in enumerate(SETTINGS)},
+    **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(SETTINGS.values())},
+}
 COMMITTER: Final = "Inforce <register@inforce.invalid>"
 LOCK_WAIT: Final = 30.0
 """Seconds that a publisher waits for another one."""
@@ -192,11 +200,14 @@ class Store:
     def head(self) -> str | None:
         """The newest revision's id, None while nothing is recorded."""
         try:
-            return self._ref.read_text("ascii").strip() or None
+            found = self._ref.read_text("ascii").strip()
         except FileNotFoundError:
             return self._packed_head()
         except (OSError, UnicodeDecodeError) as error:
             raise StoreUnreadable(str(self.path), str(error)) from error
+        if not re.fullmatch("[0-9a-f]{40}", found):
+            raise StoreUnreadable(str(self.path), f"{BRANCH} is torn: it holds no revision")
+        return found
 
     def _packed_head(self) -> str | None:
         try:
@@ -226,6 +237,13 @@ class Store:
         with self._running(command) as process:
             for count, text in enumerate(_split(process.stdout, b"\0"), start=1):
                 yield _recorded(text.decode("utf-8"), position + count)
+
+    def revisions(self) -> Iterator[str]:
+        """The id of every revision, oldest first."""
+        head = self.head()
+        if head is not None:
+            with self._running(["git", "rev-list", "--reverse", "--first-parent", head, "--"]) as process:
+                yield from (line.decode("ascii").strip() for line in process.stdout)
 
     def contains(self, revision: str) -> bool:
         """Whether a revision is the head or one of its ancestors."""
@@ -352,7 +370,8 @@ class Store:
         head, parent = self.head(), base.id if base else None
         if head != parent:
             raise StaleRevision(parent or "", head or "")
-        self._ref.with_suffix(".lock").unlink(missing_ok=True)
+        for left in (self._ref.with_suffix(".lock"), self.path / "HEAD.lock"):
+            left.unlink(missing_ok=True)
         command = ["git", "fast-import", "--quiet", "--done", "--date-format=raw", "--depth=50"]
         with self._running(command, stdin=subprocess.PIPE, pass_fds=(lock,)) as process:
             stream = Stream(process, parent, max(now, base.recorded_at) if base else now)
@@ -369,8 +388,11 @@ class Store:
 
     def maintain(self, lock: int) -> None:
         """Pack what has gathered, without ever dropping an object that anything might still read."""
-        self._git().execute(["git", "repack", "-d", "-n", "--quiet", "--no-write-bitmap-index"], pass_fds=(lock,))
-        self._git().execute(["git", "prune-packed", "--quiet"], pass_fds=(lock,))
+        try:
+            self._git().execute(["git", "repack", "-d", "-n", "--quiet", "--no-write-bitmap-index"], pass_fds=(lock,))
+            self._git().execute(["git", "prune-packed", "--quiet"], pass_fds=(lock,))
+        except CommandError as error:
+            raise StoreError(f"git could not pack {self.path}: {_said(error)}") from error
 
     # --- git ---------------------------------------------------------------------------------------------
 
@@ -403,7 +425,8 @@ class Stream:
     def __init__(self, process: Any, parent: str | None, now: datetime) -> None:
         self._pipe: IO[bytes] = process.stdin
         self._parent = parent
-        self._seconds = int(now.timestamp())
+        self.seconds = int(now.timestamp())
+        """When the newest commit was recorded."""
         self.marks = 0
         self.commits = 0
         self.head = parent or ""
@@ -417,10 +440,10 @@ class Stream:
     def commit(self, act: Act, entries: Sequence[tuple[Entry, int | None]], at: datetime | None = None) -> None:
         """One revision of entries, each with the mark of a blob already written, or None to write it here."""
         message = _message(act, [entry for entry, _ in entries]).encode("utf-8")
-        self._seconds = max(self._seconds, int(at.timestamp())) if at else self._seconds
+        self.seconds = max(self.seconds, int(at.timestamp())) if at else self.seconds
         self._pipe.write(b"commit %b\n" % BRANCH.encode())
-        self._pipe.write(b"author %b %d +0000\n" % (act.author.encode("utf-8"), self._seconds))
-        self._pipe.write(b"committer %b %d +0000\n" % (COMMITTER.encode(), self._seconds))
+        self._pipe.write(b"author %b %d +0000\n" % (act.author.encode("utf-8"), self.seconds))
+        self._pipe.write(b"committer %b %d +0000\n" % (COMMITTER.encode(), self.seconds))
         self._pipe.write(b"data %d\n%b\n" % (len(message), message))
         if self._parent and not self.commits:
             self._pipe.write(b"from %b\n" % self._parent.encode())

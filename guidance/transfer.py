@@ -6,10 +6,11 @@ it recorded. All or nothing: every violation of every file is listed, and nothin
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,8 +19,8 @@ import orjson
 from guidance import acts
 from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, UnknownDocument, Violation
 from guidance.index import Build, History, Index, Progress
-from guidance.model import Document, Json, Revision, Version, canonical
-from guidance.schema import check, check_document, check_version_fast, read
+from guidance.model import CANONICAL, Document, Json, Revision, Version, canonical
+from guidance.schema import SIZE_LIMIT, check, check_document_fast, check_version_fast, read
 from guidance.store import Act, Entry, Store, Stream, subject_of
 
 LISTED: Final = 10_000
@@ -77,11 +78,35 @@ def pieces(path: Path) -> Iterator[Piece]:
         raise BadJson(f"cannot be read: {error.strerror}", file=str(path)) from error
 
 
+def _value(piece: Piece) -> tuple[Json, bytes]:
+    """The JSON of a piece, and its canonical bytes where it came as such: these are their own proof that reading them
+    lost and changed nothing."""
+    try:
+        value = orjson.loads(piece.raw)
+        spelled = orjson.dumps(value, option=CANONICAL | orjson.OPT_STRICT_INTEGER)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return read(piece.raw, piece.place), b""
+    plain = spelled == piece.raw and (spelled.isascii() or unicodedata.is_normalized("NFC", spelled.decode("utf-8")))
+    return (value, spelled) if plain and len(spelled) <= SIZE_LIMIT else (read(piece.raw, piece.place), b"")
+
+
 def _checked(value: Json, place: str) -> None:
     if isinstance(value, dict) and "number" not in value and "id" in value:
-        check_document(value, place)
+        check_document_fast(value, place)
     else:
         check_version_fast(value, place)
+
+
+def _entries_checked(entries: Json, place: str) -> None:
+    """Check all that a revision recorded; each violation is blamed where it stands in the revision."""
+    found: list[Violation] = []
+    for number, body in enumerate(entries):
+        try:
+            _checked(body, place)
+        except InvalidDocument as error:
+            found += [replace(v, pointer=f"/entries/{number}{v.pointer}") for v in error.violations]
+    if found:
+        raise InvalidDocument(found)
 
 
 def _no_two_alike(entries: Json, place: str) -> None:
@@ -121,18 +146,23 @@ class Import:
     groups: list[Act] = field(default_factory=list)
     """The acts of the revisions that came with their history; empty for plain documents and versions."""
     written: dict[str, tuple[int, int]] = field(default_factory=dict)
+    grouped: dict[int, list[_Line]] = field(default_factory=lambda: defaultdict(list))
+    histories: dict[str, History] = field(default_factory=lambda: defaultdict(History))
+    """What was committed and is not indexed yet."""
+    committed: list[tuple[Act, int]] = field(default_factory=list)
+    """Each act in order, with the second of its recording; git knows the revision's id in the end."""
 
     # --- reading -----------------------------------------------------------------------------------------
 
     def take(self, piece: Piece) -> None:
         """Read one piece; whatever is wrong with it is kept, and the rest is still read."""
         try:
-            value = read(piece.raw, piece.place)
+            value, spelled = _value(piece)
             if isinstance(value, dict) and "revision" in value:
                 self._take_revision(value, piece.place)
             else:
                 _checked(value, piece.place)
-                self._write(value, -1, piece.place)
+                self._write(value, -1, piece.place, spelled)
         except InvalidDocument as error:
             self.violations.extend(error.violations)
         except BadJson as error:
@@ -142,8 +172,7 @@ class Import:
 
     def _take_revision(self, value: Json, place: str) -> None:
         check("exported-revision", value, place)
-        for body in value["entries"]:
-            _checked(body, place)
+        _entries_checked(value["entries"], place)
         _no_two_alike(value["entries"], place)
         told = value["revision"]
         origin = f"{told['id']} recorded {told['recorded_at']}"
@@ -152,43 +181,73 @@ class Import:
         for body in value["entries"]:
             self._write(body, len(self.groups) - 1, place)
 
-    def _write(self, value: Mapping[str, Json], group: int, place: str) -> None:
-        entry = Entry.of(value.get("document") or value["id"], value.get("number", 0), canonical(value))
+    def _write(self, value: Mapping[str, Json], group: int, place: str, spelled: bytes = b"") -> None:
+        content = spelled or canonical(value)
+        entry = Entry.of(value.get("document") or value["id"], value.get("number", 0), content)
         mark, body = 0, 0
         if not self.violations:
             if entry.blob not in self.written:
-                self.written[entry.blob] = (self.stream.blob(entry.content), self.build.body(entry.blob, entry.content))
+                self.written[entry.blob] = (self.stream.blob(content), self.build.body(entry.blob, content))
             mark, body = self.written[entry.blob]
-        self.lines[entry.document].append(_Line(replace(entry, content=b""), mark, body, group, place))
+        bare = Entry(entry.document, entry.number, entry.blob, entry.sha256, b"")
+        self.lines[entry.document].append(_Line(bare, mark, body, group, place))
 
     # --- deciding and committing -------------------------------------------------------------------------
 
     def finish(self, progress: Progress) -> int:
         """Decide what everything read means, write the commits, index them; returns how many revisions there are.
 
-        Raises InvalidDocument with every violation found anywhere; nothing is recorded then.
+        A document is indexed while git is at work on its commits. Raises InvalidDocument with every violation found
+        anywhere; what was written is given up then, and nothing is recorded.
         """
-        if not self.violations:
-            kept = [line for name in sorted(self.lines) for line in self._decided(name)]
+        names = sorted(self.lines) if not self.violations else []
+        for done, name in enumerate(names, start=1):
+            bodies: dict[int, Json] = {}
+            kept = self._decided(name, bodies)
+            if not self.violations:
+                self._commit_plain(kept)
+                if all(line.group < 0 for line in kept):
+                    self._index(name, bodies.__getitem__)
+            if done % 100 == 0 or done == len(names):
+                progress("recording documents", done, len(names))
         if self.violations:
             raise InvalidDocument(self.violations[:LISTED])
-        commits = self._commits(kept)
-        histories: dict[str, History] = defaultdict(History)
-        for position, (act, lines) in enumerate(commits, start=1):
-            self.stream.commit(act, [(line.entry, line.mark) for line in lines])
-            for line in lines:
-                histories[line.entry.document].steps[position].append((line.entry.number, line.body))
-            if position % 1000 == 0 or position == len(commits):
-                progress("recording revisions", position, len(commits))
-        if self.build.keep:
-            for done, (name, history) in enumerate(histories.items(), start=1):
-                self.build.document(name, history, self.build.read)
-                if done % 100 == 0 or done == len(histories):
-                    progress("indexing documents", done, len(histories))
-        return len(commits)
+        for group, lines in sorted(self.grouped.items()):
+            self._commit(self.groups[group], lines)
+        for name in list(self.histories):
+            self._index(name, self.build.read)
+        return self.stream.commits
 
-    def _decided(self, name: str) -> list[_Line]:
-        """The lines of one document that change it, held against what is recorded and against each other."""
+    def _commit_plain(self, kept: list[_Line]) -> None:
+        """One revision per version of a document, its own JSON with the first one; revisions that came along later."""
+        waiting: list[_Line] = []
+        for line in kept:
+            if line.group >= 0:
+                self.grouped[line.group].append(line)
+            else:
+                waiting.append(line)
+                if line.entry.number:
+                    self._commit(self.act, waiting)
+                    waiting = []
+        if waiting:
+            self._commit(replace(self.act, verb="register"), waiting)
+
+    def _commit(self, act: Act, lines: list[_Line]) -> None:
+        self.stream.commit(act, [(line.entry, line.mark) for line in lines])
+        self.committed.append((act, self.stream.seconds))
+        for line in lines:
+            self.histories[line.entry.document].steps[self.stream.commits].append((line.entry.number, line.body))
+
+    def _index(self, name: str, read: Callable[[int], Json]) -> None:
+        history = self.histories.pop(name, None)
+        if history is not None and self.build.keep:
+            self.build.document(name, history, read)
+
+    def _decided(self, name: str, bodies: dict[int, Json]) -> list[_Line]:
+        """The lines of one document that change it, held against what is recorded and against each other.
+
+        What they say is left in `bodies`.
+        """
         document = self._recorded(name)
         plain = [line for line in self.lines[name] if line.group < 0]
         kept: list[_Line] = []
@@ -200,7 +259,8 @@ class Import:
             try:
                 if line.group < 0 and seen.setdefault(line.entry.number, line.place) != line.place:
                     raise BadJson(f"{line.entry.subject} already stands in {seen[line.entry.number]}")
-                document, changed = self._decide(document, line)
+                bodies[line.body] = self.build.read(line.body)
+                document, changed = self._decide(document, line, bodies[line.body])
                 kept += [line] if changed else []
             except InvalidDocument as error:
                 self.violations.extend(replace(violation, file=line.place) for violation in error.violations)
@@ -214,8 +274,7 @@ class Import:
         except UnknownDocument:
             return None
 
-    def _decide(self, document: Document | None, line: _Line) -> tuple[Document | None, bool]:
-        body = self.build.read(line.body)
+    def _decide(self, document: Document | None, line: _Line, body: Json) -> tuple[Document | None, bool]:
         if line.entry.number == 0:
             outcome = acts.register(document, body)
             return document.with_body(0, body) if document else Document.of(body), outcome.body is not None
@@ -224,24 +283,11 @@ class Import:
         assert document is not None
         return document.with_version(Version.of(body)), outcome.body is not None
 
-    def _commits(self, kept: list[_Line]) -> list[tuple[Act, list[_Line]]]:
-        """One revision per version, a document's own JSON with its first one; or the revisions that came along."""
-        plain: list[tuple[Act, list[_Line]]] = []
-        waiting: list[_Line] = []
-        for line in (line for line in kept if line.group < 0):
-            if waiting and (line.entry.number == 0 or line.entry.document != waiting[0].entry.document):
-                plain.append((replace(self.act, verb="register"), waiting))
-                waiting = []
-            waiting = [*waiting, line]
-            if line.entry.number:
-                plain.append((self.act, waiting))
-                waiting = []
-        if waiting:
-            plain.append((replace(self.act, verb="register"), waiting))
-        grouped: dict[int, list[_Line]] = defaultdict(list)
-        for line in (line for line in kept if line.group >= 0):
-            grouped[line.group].append(line)
-        return [*plain, *((self.groups[group], grouped[group]) for group in sorted(grouped))]
+
+def _revision(name: str, position: int, act: Act, seconds: int) -> Revision:
+    recorded_at = datetime.fromtimestamp(seconds, UTC)
+    told = (act.author, act.verb, (), act.reason, act.approved_by, act.replayed, act.key)
+    return Revision(name, position, recorded_at, *told)
 
 
 def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: datetime, progress: Progress) -> int:
@@ -259,7 +305,8 @@ def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: date
                     progress("reading", count, 0)
             count = importing.finish(progress)
         if build.keep:
-            for recorded in store.log():
-                build.revision(recorded.revision)
+            ids = store.revisions()
+            for position, (name, (done, seconds)) in enumerate(zip(ids, importing.committed, strict=True), start=1):
+                build.revision(_revision(name, position, done, seconds))
     index.catch_up(store)
     return count

@@ -69,14 +69,15 @@ BINDING: Final = frozenset({"provisional", "decided", "issued"})
 
 def within(jurisdiction: str) -> tuple[str, ...]:
     """The jurisdiction and every one that it is part of, nearest first: GB -> (GB, UK)."""
-    chain: list[str] = []
-    step: str | None = jurisdiction
-    while step is not None:
-        chain.append(step)
-        step = JURISDICTIONS[step].within if step in JURISDICTIONS else None
-    return tuple(chain)
+    return _CHAINS.get(jurisdiction) or (jurisdiction,)
 
 
+def _chain(jurisdiction: str) -> tuple[str, ...]:
+    above = JURISDICTIONS[jurisdiction].within
+    return (jurisdiction, *_chain(above)) if above else (jurisdiction,)
+
+
+_CHAINS: Final = {name: _chain(name) for name in JURISDICTIONS}
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     whole: tuple(part for part in JURISDICTIONS if part != whole and whole in within(part)) for whole in JURISDICTIONS
 }
