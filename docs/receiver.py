@@ -1,0 +1,121 @@
+"""An example receiver: verifies what it is sent, and reads the log from its own position, so that it misses nothing.
+
+    WEBHOOK_SECRET=whsec_… REGISTER=https://register.example python receiver.py 8080
+
+Python alone is enough. Replace `deal_with` by what your system does; it may be called twice for an event if the machine
+stops in between, so let it be something that may be done twice.
+"""
+
+# ruff: noqa: T201, S310
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+FIVE_MINUTES = 300
+BODY_LIMIT = 1024 * 1024
+
+
+def deal_with(event):
+    """What your system does about an event."""
+    print(f"{event['position']}: {event['kind']} {event['document']} version {event['version']}", flush=True)
+
+
+def verified(secrets, headers, body, now):
+    """Whether one of the secrets signed these bytes, within the last five minutes."""
+    name, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not timestamp.isascii() or not timestamp.isdecimal() or abs(now - int(timestamp)) > FIVE_MINUTES:
+        return False
+    signed = f"{name}.{timestamp}.".encode() + body
+    given = [part[3:] for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
+    for secret in secrets:
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+        if any(hmac.compare_digest(expected.encode(), one.encode()) for one in given):
+            return True
+    return False
+
+
+class Reader:
+    """Reads the log from the position that lies in a file, and moves it only behind what has been dealt with."""
+
+    def __init__(self, register, file, deal=deal_with):
+        self.register, self.file, self.deal = register, Path(file), deal
+        self.woken = threading.Event()
+        self.lock = threading.Lock()
+
+    @property
+    def position(self):
+        return int(self.file.read_text()) if self.file.exists() else 0
+
+    def catch_up(self):
+        """Deal with everything behind the position, in order; how many events that were."""
+        count = 0
+        with self.lock:
+            while True:
+                address = f"{self.register}/v1/events?after={self.position}"
+                with urllib.request.urlopen(address, timeout=60) as answer:
+                    events = json.load(answer)["events"]
+                if not events:
+                    return count
+                for event in events:
+                    self.deal(event)
+                    self.keep(event["position"])
+                    count += 1
+
+    def keep(self, position):
+        unready = self.file.with_suffix(".new")
+        unready.write_text(str(position))
+        unready.replace(self.file)
+
+    def run(self):
+        """Catch up on every wake, and every five minutes though nobody wakes us."""
+        while True:
+            try:
+                self.catch_up()
+            except (OSError, ValueError) as error:
+                print(f"the register was not reached: {error}", file=sys.stderr, flush=True)
+            self.woken.wait(FIVE_MINUTES)
+            self.woken.clear()
+
+
+def receiver(secrets, wake, port):
+    """A server that answers challenges, verifies what it is sent, and wakes the reader."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self):
+            length = int(self.headers.get("Content-Length", 0))
+            if length > BODY_LIMIT:
+                return self.answer(413)
+            body = self.rfile.read(length)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if not verified(secrets, headers, body, time.time()):
+                return self.answer(401)
+            event = json.loads(body)
+            if event["kind"] == "endpoint.verification":
+                return self.answer(200, json.dumps({"challenge": event["challenge"]}).encode())
+            if "rehearsal" not in event:
+                wake()
+            return self.answer(204)
+
+        def answer(self, status, body=b""):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return ThreadingHTTPServer(("", port), Answering)
+
+
+if __name__ == "__main__":
+    reader = Reader(os.environ["REGISTER"], os.environ.get("POSITION_FILE", "position"))
+    threading.Thread(target=reader.run, daemon=True).start()
+    receiver(os.environ["WEBHOOK_SECRET"].split(), reader.woken.set, int(sys.argv[1])).serve_forever()

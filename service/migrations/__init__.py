@@ -1,0 +1,1 @@
+"""How the tables of `service.state` came to be, one step after another."""

@@ -1,0 +1,636 @@
+"""Who wants what: subscriptions, what each lets through, and /v1/subscriptions for their owners."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from flask import Blueprint, Response, current_app, g, request
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from guidance.archive import Archive
+from guidance.errors import (
+    ActRefused,
+    BadParameter,
+    NotAuthenticated,
+    TooManyAttempts,
+    UnknownDelivery,
+    UnknownSubscription,
+)
+from guidance.events import Filter
+from guidance.model import Json
+from guidance.schema import check, read
+from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
+from service import addresses, params, signing, tokens
+from service.addresses import Policy
+from service.logs import LOG
+from service.signing import Vault
+from service.state import (
+    ATTEMPT,
+    DELIVERY,
+    EVENT,
+    LANE,
+    NOTICE,
+    SECRET,
+    SUBSCRIPTION,
+    Queued,
+    State,
+    chunks,
+    events_after,
+    instant,
+    restart,
+    stamp,
+)
+
+HEARING: Final = ("active", "stuck")
+"""States in which events are sent. Every other state keeps them: unverified, paused, failing, ended."""
+FAILING_TYPE: Final = "endpoint.failing"
+ENDED: Final = "endpoint.ended"
+OVERLAP: Final = timedelta(days=1)
+"""How long the old secret still signs beside the new one."""
+MOST_OF_OWNER: Final = 1000
+QUEUED_AT_ONCE: Final = 500
+ATTEMPTS_SHOWN: Final = 100
+
+
+# --- what is wanted --------------------------------------------------------------------------------------
+
+
+def filter_of(told: Mapping[str, Json]) -> Filter:
+    """A filter from its JSON (schemas/subscription.json)."""
+    members: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return Filter(**members)
+
+
+def matches(wanted: Filter, event: Mapping[str, Json]) -> bool:
+    """Whether an event is to be sent. What only touches wording alerts nobody who did not ask for it."""
+    return wanted.matches(event) and (wanted.severity is not None or not _only_wording(event))
+
+
+def _only_wording(event: Mapping[str, Json]) -> bool:
+    """Whether it was judged, found editorial, and does not tell of a day or an end. In doubt it alerts."""
+    changes = event["changes"]
+    if changes is None or changes["severity"] != "editorial":
+        return False
+    told = event["kind"] in ("published", "in-force", "reminder") and changes["changes"] > 0
+    return event["kind"] == "corrected" or told
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the register speaks of: documents, and every name by which a medicine is asked for."""
+
+    documents: Collection[str]
+    medicines: Collection[str]
+
+
+def warnings(wanted: Filter, known: Known) -> list[str]:
+    """What in a filter can match nothing, as far as the register knows: kept, and said."""
+    told = [
+        f"authorities: {name!r} is not an authority that is known"
+        for name in wanted.authorities
+        if name not in AUTHORITIES
+    ]
+    told += [
+        f"jurisdictions: {name!r} is not one that is known"
+        for name in wanted.jurisdictions
+        if name not in JURISDICTIONS
+    ]
+    told += [f"documents: {name!r} is not recorded" for name in wanted.documents if name not in known.documents]
+    told += [
+        f"medicines: no document names {name!r} as INN, code or system:code"
+        for name in wanted.medicines
+        if name not in known.medicines
+    ]
+    if wanted.authorities and wanted.documents:
+        told += [
+            f"documents: {name!r} is by none of the authorities asked for"
+            for name in wanted.documents
+            if name.split("/")[0] not in wanted.authorities
+        ]
+    if wanted.kinds and all(kind in (FAILING_TYPE, ENDED) for kind in wanted.kinds):
+        told.append("kinds: only notices about endpoints are asked for, and no event of guidance")
+    return told
+
+
+def known_of(archive: Archive) -> Known:
+    """What the register speaks of now, from the newest version of every document."""
+    tip = archive.tip()
+    return _known(archive, tip.position) if tip else Known((), ())
+
+
+@lru_cache(maxsize=2)
+def _known(archive: Archive, position: int) -> Known:
+    names = [name for name, _ in archive.index.documents(position)]
+    medicines: set[str] = set()
+    for name in names:
+        for medicine in orjson.loads(archive.index.version_contents(name, position)[-1][1])["medicines"]:
+            codes = [(code["system"], code["code"]) for code in medicine.get("codes", ())]
+            medicines |= {medicine["inn"], *(code for _, code in codes), *(f"{s}:{code}" for s, code in codes)}
+    return Known(frozenset(names), frozenset(medicines))
+
+
+# --- subscriptions ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One endpoint, what it wants to hear, and how it fares."""
+
+    id: str
+    owner: str
+    name: str
+    url: str
+    filter: Mapping[str, Json]
+    state: str
+    why: str
+    created_at: int
+    verified_at: int | None
+    accepted_at: int | None
+    streak: int
+    cursor: int
+
+    def json(self) -> dict[str, Json]:
+        told = {key: value for key, value in asdict(self).items() if key not in ("owner", "streak")}
+        times = {key: shown(told.pop(key)) for key in ("created_at", "verified_at", "accepted_at")}
+        return {**told, **times, "failures_in_a_row": self.streak}
+
+
+def shown(stamped: int | None) -> str | None:
+    """An instant of the tables as it is written in answers."""
+    return None if stamped is None else instant(stamped).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def create(
+    state: State, vault: Vault, policy: Policy, owner: str, asked: Mapping[str, Json]
+) -> tuple[Subscription, str]:
+    """A new subscription and its secret, which is shown this once. Raises BadEndpoint, InvalidDocument.
+
+    It hears what comes after `after`, by default what is appended from now on, once its endpoint has been verified.
+    """
+    check("subscription", asked)
+    origin = addresses.endpoint(asked["url"], policy).origin
+    name, secret = f"sub_{secrets.token_hex(10)}", signing.new_secret()
+    now, tip = stamp(state.clock()), state.tip()
+    after = asked.get("after", tip)
+    if after > tip:
+        raise BadParameter("after", str(after), f"is beyond the newest event, {tip}")
+    row = {
+        "id": name,
+        "owner": owner,
+        "name": asked.get("name", ""),
+        "url": asked["url"],
+        "origin": origin,
+        "filter": _written(asked.get("filter", {})),
+        "state": "unverified",
+        "why": "",
+        "streak": 0,
+        "challenge": secrets.token_urlsafe(32),
+        "created_at": now,
+        "cursor": after,
+    }
+    with state.writing() as connection:
+        owned = select(func.count()).select_from(SUBSCRIPTION).where(SUBSCRIPTION.c.owner == owner)
+        if connection.execute(owned).scalar_one() >= MOST_OF_OWNER:
+            raise ActRefused(owner, f"has {MOST_OF_OWNER} subscriptions already")
+        connection.execute(insert(SUBSCRIPTION), [row])
+        _keep_secret(connection, vault, name, secret, now)
+        _ask_to_verify(state, connection, name, row["challenge"])
+    return one(state, owner, name), secret
+
+
+def mine(state: State, owner: str) -> list[Subscription]:
+    """An owner's subscriptions, oldest first."""
+    chosen = select(SUBSCRIPTION).where(SUBSCRIPTION.c.owner == owner)
+    with state.reading() as connection:
+        rows = connection.execute(chosen.order_by(SUBSCRIPTION.c.created_at, SUBSCRIPTION.c.id))
+        return [_subscription(row) for row in rows]
+
+
+def one(state: State, owner: str, name: str) -> Subscription:
+    """One of an owner's subscriptions; raises UnknownSubscription, also for those of others."""
+    with state.reading() as connection:
+        return _subscription(_held(connection, owner, name, lock=False))
+
+
+def lag(state: State) -> dict[str, int]:
+    """How many events each subscription has yet to accept or pass over: queued, and not looked at yet."""
+    waiting = select(DELIVERY.c.subscription, func.count().label("waiting")).where(DELIVERY.c.state == "waiting")
+    with state.reading() as connection:
+        queued = {
+            row.subscription: row.waiting for row in connection.execute(waiting.group_by(DELIVERY.c.subscription))
+        }
+        tip = connection.execute(select(func.coalesce(func.max(EVENT.c.position), 0))).scalar_one()
+        rows = connection.execute(select(SUBSCRIPTION.c.id, SUBSCRIPTION.c.cursor))
+        return {row.id: tip - row.cursor + queued.get(row.id, 0) for row in rows}
+
+
+def change(state: State, policy: Policy, owner: str, name: str, asked: Mapping[str, Json]) -> Subscription:
+    """Another name, filter or endpoint; a new endpoint is verified before it hears anything."""
+    with state.writing() as connection:
+        held = _held(connection, owner, name)
+        check("subscription", {"url": held.url, **asked})
+        if "after" in asked:
+            raise BadParameter("after", str(asked["after"]), "cannot be changed; ask for a replay instead")
+        values: dict[str, Any] = {key: asked[key] for key in ("name", "url") if key in asked}
+        if "filter" in asked:
+            values["filter"] = _written(asked["filter"])
+        if values.get("url", held.url) != held.url:
+            challenge = secrets.token_urlsafe(32)
+            values |= {"origin": addresses.endpoint(asked["url"], policy).origin, "challenge": challenge}
+            values |= {"state": "unverified", "why": "", "verified_at": None, "streak": 0}
+            _ask_to_verify(state, connection, name, challenge)
+            restart(connection, name, stamp(state.clock()))
+        if values:
+            connection.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.id == name).values(**values))
+    return one(state, owner, name)
+
+
+def pause(state: State, owner: str, name: str) -> Subscription:
+    """Send nothing until it is resumed; every event is kept."""
+    with state.writing() as connection:
+        if _held(connection, owner, name).state == "ended":
+            raise ActRefused(name, "has ended: its endpoint answered 410 Gone")
+        chosen = update(SUBSCRIPTION).where(SUBSCRIPTION.c.id == name)
+        connection.execute(chosen.values(state="paused", why="paused by its owner"))
+    return one(state, owner, name)
+
+
+def resume(state: State, owner: str, name: str) -> Subscription:
+    """Send again, from where it stopped; only its owner does this, whatever stopped it."""
+    with state.writing() as connection:
+        held = _held(connection, owner, name)
+        if held.state == "ended":
+            raise ActRefused(name, "has ended: its endpoint answered 410 Gone; change its url, or make another")
+        became = "active" if held.verified_at is not None else "unverified"
+        connection.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.id == name).values(state=became, why="", streak=0))
+        restart(connection, name, stamp(state.clock()))
+    return one(state, owner, name)
+
+
+def rotate(state: State, vault: Vault, owner: str, name: str, overlap: timedelta = OVERLAP) -> str:
+    """A new secret, shown this once; the old ones sign beside it until the overlap is over."""
+    secret = signing.new_secret()
+    now = stamp(state.clock())
+    with state.writing() as connection:
+        _held(connection, owner, name)
+        until = stamp(state.clock() + overlap)
+        old = SECRET.c.subscription == name, SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > until)
+        connection.execute(update(SECRET).where(*old).values(expires_at=until))
+        gone = SECRET.c.subscription == name, SECRET.c.expires_at <= now
+        connection.execute(delete(SECRET).where(*gone))
+        _keep_secret(connection, vault, name, secret, now)
+    return secret
+
+
+def remove(state: State, owner: str, name: str) -> None:
+    """Delete a subscription with its secrets, deliveries and attempts."""
+    with state.writing() as connection:
+        _held(connection, owner, name)
+        own = select(DELIVERY.c.id).where(DELIVERY.c.subscription == name)
+        connection.execute(delete(ATTEMPT).where(ATTEMPT.c.delivery.in_(own)))
+        for table in (DELIVERY, LANE, SECRET):
+            connection.execute(delete(table).where(table.c.subscription == name))
+        connection.execute(delete(SUBSCRIPTION).where(SUBSCRIPTION.c.id == name))
+    LOG.info("subscription removed", extra={"told": {"subscription": name}})
+
+
+def notices(state: State, owner: str, limit: int = 100) -> list[dict[str, Json]]:
+    """What went wrong with an owner's endpoints, newest first."""
+    chosen = select(NOTICE).where(NOTICE.c.owner == owner).order_by(NOTICE.c.id.desc()).limit(limit)
+    with state.reading() as connection:
+        return [
+            {"kind": row.type, "subscription": row.subscription, "at": shown(row.at), "why": row.why}
+            for row in connection.execute(chosen)
+        ]
+
+
+def _held(connection: Connection, owner: str, name: str, lock: bool = True) -> Row[Any]:
+    """An owner's subscription, locked until the transaction ends: nothing is queued for it meanwhile."""
+    chosen: Select[Any] = select(SUBSCRIPTION).where(SUBSCRIPTION.c.id == name, SUBSCRIPTION.c.owner == owner)
+    row = connection.execute(chosen.with_for_update(key_share=True) if lock else chosen).first()
+    if row is None:
+        raise UnknownSubscription(name)
+    return row
+
+
+def _subscription(row: Row[Any]) -> Subscription:
+    kept = {key: value for key, value in row._mapping.items() if key not in ("filter", "challenge", "origin")}
+    return Subscription(**kept, filter=orjson.loads(row.filter))
+
+
+def _written(told: Json) -> str:
+    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode("utf-8")
+
+
+def _keep_secret(connection: Connection, vault: Vault, name: str, secret: str, now: int) -> None:
+    row = {"subscription": name, "sealed": vault.seal(secret, name), "created_at": now}
+    connection.execute(insert(SECRET), [row])
+
+
+def _ask_to_verify(state: State, connection: Connection, name: str, challenge: str) -> None:
+    """Queue a challenge in a lane of its own, in place of one that is still under way."""
+    lane = DELIVERY.c.subscription == name, DELIVERY.c.document == "verification", DELIVERY.c.state == "waiting"
+    connection.execute(update(DELIVERY).where(*lane).values(state="cancelled", settled_at=stamp(state.clock())))
+    connection.execute(delete(LANE).where(LANE.c.subscription == name, LANE.c.document == "verification"))
+    body = {"kind": "endpoint.verification", "subscription": name, "challenge": challenge}
+    event = f"verification_{secrets.token_hex(8)}"
+    state.enqueue(connection, [Queued(name, "verification", "verification", event, None, orjson.dumps(body))])
+
+
+# --- what more can be sent -------------------------------------------------------------------------------
+
+
+def ping(state: State, owner: str, name: str) -> int:
+    """Queue a test; the delivery's number."""
+    with state.writing() as connection:
+        held = _held(connection, owner, name)
+        if held.state not in HEARING:
+            raise ActRefused(name, f"is {held.state}; only an active subscription is sent a test")
+        at = shown(stamp(state.clock()))
+        body = orjson.dumps({"kind": "endpoint.ping", "subscription": name, "occurred_at": at})
+        queued = Queued(name, "ping", "ping", f"ping_{secrets.token_hex(8)}", None, body)
+        return state.enqueue(connection, [queued])[0]
+
+
+def redeliver(state: State, owner: str, name: str, delivery: int) -> int:
+    """Queue one delivery once more, behind what its lane already holds, with the same webhook-id; its new number."""
+    with state.writing() as connection:
+        _held(connection, owner, name)
+        row = connection.execute(_own_deliveries(name).where(DELIVERY.c.id == delivery)).first()
+        if row is None:
+            raise UnknownDelivery(name, delivery)
+        if row.state == "waiting":
+            raise ActRefused(f"delivery {delivery}", "is still on its way")
+        if row.kind == "verification":
+            raise ActRefused(f"delivery {delivery}", "is a verification; resume the subscription instead")
+        kind = row.kind if row.kind == "rehearsal" else "redelivery"
+        return state.enqueue(connection, [Queued(name, row.document, kind, row.event, row.position, row.body)])[0]
+
+
+def replay(state: State, owner: str, name: str, after: int) -> int:
+    """Queue again, in order, every event behind a position that the filter lets through; how many."""
+    count = 0
+    with state.writing() as connection:
+        held = _held(connection, owner, name)
+        wanted = filter_of(orjson.loads(held.filter))
+        if after > held.cursor:
+            raise BadParameter("after", str(after), f"is beyond what this subscription has reached, {held.cursor}")
+        while after < held.cursor and (events := events_after(connection, after, QUEUED_AT_ONCE)):
+            after = events[-1][0]
+            queue = [
+                Queued(name, event["document"], "replay", signing.webhook_id(event["id"]), position)
+                for position, event in events
+                if position <= held.cursor and matches(wanted, event)
+            ]
+            count += len(state.enqueue(connection, queue))
+    return count
+
+
+def rehearse(state: State, owner: str, name: str, events: Sequence[Mapping[str, Json]]) -> int:
+    """Queue a past span in one lane, marked as a rehearsal, each with an id of its own; how many."""
+    run = secrets.token_hex(6)
+    with state.writing() as connection:
+        held = _held(connection, owner, name)
+        if held.state not in HEARING:
+            raise ActRefused(name, f"is {held.state}; only an active subscription can rehearse")
+        wanted = filter_of(orjson.loads(held.filter))
+        queue = [
+            Queued(
+                name,
+                f"rehearsal-{run}",
+                "rehearsal",
+                signing.webhook_id(f"rehearsal-{run}-{event['id']}"),
+                None,
+                orjson.dumps({**event, "rehearsal": run}, option=orjson.OPT_SORT_KEYS),
+            )
+            for event in events
+            if matches(wanted, event)
+        ]
+        for some in chunks(queue):
+            state.enqueue(connection, some)
+    return len(queue)
+
+
+def deliveries(state: State, owner: str, name: str, before: int | None = None, limit: int = 100) -> list[Json]:
+    """A subscription's deliveries, newest first."""
+    with state.reading() as connection:
+        _held(connection, owner, name, lock=False)
+        chosen = _own_deliveries(name).order_by(DELIVERY.c.id.desc()).limit(limit)
+        if before is not None:
+            chosen = chosen.where(DELIVERY.c.id < before)
+        return [_delivery_told(row) for row in connection.execute(chosen)]
+
+
+def delivery(state: State, owner: str, name: str, number: int) -> Json:
+    """One delivery with its attempts, the newest first."""
+    with state.reading() as connection:
+        _held(connection, owner, name, lock=False)
+        row = connection.execute(_own_deliveries(name).where(DELIVERY.c.id == number)).first()
+        if row is None:
+            raise UnknownDelivery(name, number)
+        tried = select(ATTEMPT).where(ATTEMPT.c.delivery == number).order_by(ATTEMPT.c.id.desc()).limit(ATTEMPTS_SHOWN)
+        attempts = [
+            {
+                **{key: getattr(one, key) for key in ("status", "failure", "answer", "milliseconds")},
+                "at": shown(one.at),
+                "headers": orjson.loads(one.headers),
+            }
+            for one in connection.execute(tried)
+        ]
+        return {**_delivery_told(row), "attempts": attempts}
+
+
+def _own_deliveries(name: str) -> Select[Any]:
+    return select(DELIVERY).where(DELIVERY.c.subscription == name)
+
+
+def _delivery_told(row: Row[Any]) -> dict[str, Json]:
+    told = {key: getattr(row, key) for key in ("id", "kind", "event", "document", "position", "state", "tries")}
+    return {**told, "created_at": shown(row.created_at), "settled_at": shown(row.settled_at)}
+
+
+# --- /v1/subscriptions -----------------------------------------------------------------------------------
+
+SUBSCRIPTIONS: Final = Blueprint("subscriptions", __name__, url_prefix="/v1/subscriptions")
+EXTENSION: Final = "inforce.push"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What the routes need: put it into `app.extensions[EXTENSION]`."""
+
+    state: State
+    vault: Vault
+    policy: Policy
+    known: Callable[[], Known] = lambda: Known((), ())
+
+
+def push() -> Push:
+    found: Push = current_app.extensions[EXTENSION]
+    return found
+
+
+@SUBSCRIPTIONS.before_request
+def _authenticated() -> None:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    given = text.strip() if scheme.lower() == "bearer" else None
+    try:
+        g.token = tokens.authenticate(push().state, given, request.remote_addr or "", "subscribe")
+    except NotAuthenticated:
+        g.more_headers = {"WWW-Authenticate": 'Bearer realm="inforce"'}
+        raise
+    except TooManyAttempts as error:
+        g.more_headers = {"Retry-After": str(error.seconds)}
+        raise
+
+
+@SUBSCRIPTIONS.after_request
+def _private(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(g.get("more_headers", {}))
+    return response
+
+
+def _told(answer: Json, status: int = 200) -> Response:
+    return Response(orjson.dumps(answer), status, mimetype=JSON)
+
+
+def _body(known: Collection[str] | None = None) -> dict[str, Json]:
+    """The JSON object in the request's body; {} where there is none. `known`: the members that it may have."""
+    raw = request.get_data()
+    value = read(raw) if raw else {}
+    if not isinstance(value, dict):
+        raise BadParameter("body", str(value)[:80], "is not a JSON object")
+    if known is not None:
+        params.only(value, known)
+    return value
+
+
+def _whole(value: Json, parameter: str) -> int:
+    if type(value) is not int or value < 0:
+        raise BadParameter(parameter, str(value)[:80], "is not a position: a whole number from 0")
+    return value
+
+
+def _instant(value: Json, parameter: str) -> datetime:
+    text = str(value)[:80]
+    try:
+        if params.INSTANT.fullmatch(text):
+            return datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise BadParameter(parameter, text, f"is not an instant that exists: {error}") from error
+    raise BadParameter(parameter, text, "is not an instant such as 2020-01-01T00:00:00Z")
+
+
+def _asked(*known: str) -> dict[str, str]:
+    given = params.once(request.args.to_dict(flat=False))
+    params.only(given, known)
+    return given
+
+
+def _owner() -> str:
+    token: tokens.Token = g.token
+    return token.owner
+
+
+def _with_lag(found: Sequence[Subscription]) -> list[Json]:
+    behind = lag(push().state)
+    return [{**each.json(), "lag": behind.get(each.id, 0)} for each in found]
+
+
+def _warned(found: Subscription) -> dict[str, Json]:
+    return {**found.json(), "warnings": warnings(filter_of(found.filter), push().known())}
+
+
+@SUBSCRIPTIONS.get("")
+def list_all() -> Response:
+    _asked()
+    here = push().state
+    return _told({"subscriptions": _with_lag(mine(here, _owner())), "notices": notices(here, _owner())})
+
+
+@SUBSCRIPTIONS.post("")
+def make() -> Response:
+    _asked()
+    here = push()
+    made, secret = create(here.state, here.vault, here.policy, _owner(), _body())
+    response = _told({**_warned(made), "secret": secret}, 201)
+    response.headers["Location"] = f"{SUBSCRIPTIONS.url_prefix}/{made.id}"
+    return response
+
+
+@SUBSCRIPTIONS.get("/<name>")
+def show(name: str) -> Response:
+    _asked()
+    return _told(_with_lag([one(push().state, _owner(), name)])[0])
+
+
+@SUBSCRIPTIONS.patch("/<name>")
+def alter(name: str) -> Response:
+    _asked()
+    return _told(_warned(change(push().state, push().policy, _owner(), name, _body())))
+
+
+@SUBSCRIPTIONS.delete("/<name>")
+def drop(name: str) -> Response:
+    _asked()
+    remove(push().state, _owner(), name)
+    return Response(status=204)
+
+
+@SUBSCRIPTIONS.post("/<name>/<any(pause, resume, rotate, ping):act>")
+def act_on(name: str, act: str) -> Response:
+    _asked()
+    _body(())
+    here = push()
+    if act == "rotate":
+        return _told({"secret": rotate(here.state, here.vault, _owner(), name)})
+    if act == "ping":
+        return _told({"delivery": ping(here.state, _owner(), name)}, 202)
+    return _told((pause if act == "pause" else resume)(here.state, _owner(), name).json())
+
+
+@SUBSCRIPTIONS.post("/<name>/replay")
+def play_again(name: str) -> Response:
+    _asked()
+    after = _whole(_body(("after",)).get("after"), "after")
+    return _told({"queued": replay(push().state, _owner(), name, after)}, 202)
+
+
+@SUBSCRIPTIONS.post("/<name>/rehearse")
+def play_past(name: str) -> Response:
+    """Play the events that occurred in [from, to), two instants."""
+    _asked()
+    asked, here = _body(("from", "to")), push().state
+    first, end = (_instant(asked.get(key), key) for key in ("from", "to"))
+    events = [event for _, event in here.between(first, end)]
+    return _told({"queued": rehearse(here, _owner(), name, events)}, 202)
+
+
+@SUBSCRIPTIONS.get("/<name>/deliveries")
+def list_deliveries(name: str) -> Response:
+    given = _asked("before", "limit")
+    before = params.number(given["before"], "before", 0, 2**53) if "before" in given else None
+    limit = params.number(given.get("limit"), "limit", params.PAGE, params.PAGE_LIMIT)
+    found = deliveries(push().state, _owner(), name, before, limit)
+    return _told({"deliveries": found, "next_before": found[-1]["id"] if len(found) == limit else None})
+
+
+@SUBSCRIPTIONS.get("/<name>/deliveries/<int(max=9007199254740991):number>")
+def show_delivery(name: str, number: int) -> Response:
+    _asked()
+    return _told(delivery(push().state, _owner(), name, number))
+
+
+@SUBSCRIPTIONS.post("/<name>/deliveries/<int(max=9007199254740991):number>/redeliver")
+def send_again(name: str, number: int) -> Response:
+    _asked()
+    _body(())
+    return _told({"delivery": redeliver(push().state, _owner(), name, number)}, 202)
