@@ -6,17 +6,17 @@ asked, what was selected, the revision, and the next day on which it changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from guidance.archive import Archive
 from guidance.errors import UnknownDocument, UnknownMedicine, UnknownRevision
 from guidance.index import FOREVER, Row
-from guidance.model import Json, Period, Revision, sha256
+from guidance.model import Json, Period, Revision, instant_text, sha256
 from guidance.register import IN_FORCE, Span, applying, scope
 from guidance.search import as_json
 from guidance.vocabulary import within
@@ -25,6 +25,8 @@ from service.params import At
 
 COMING_SHOWN: Final = 20
 """Dated things that are coming, shown at most for one document and jurisdiction; things without a day always are."""
+CHUNK: Final = 32 * 1024
+"""Bytes of a long answer that are sent at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,13 @@ class Register:
         """The same question, looked at from another revision."""
         return Register.look(self.archive, replace(self.question, at=at), self.now, self.home)
 
+    def about(self) -> Register:
+        """Itself; raises UnknownMedicine for one that nothing recorded names: no rules would look like no limits."""
+        inn = self.question.medicine
+        if inn and self.revision and not self.archive.index.documents(self.position, limit=1, medicine=inn):
+            raise UnknownMedicine(inn)
+        return self
+
     @property
     def position(self) -> int:
         return self.revision.position if self.revision else 0
@@ -93,8 +102,12 @@ def _told(revision: Revision | None) -> Json:
     """A revision as an answer names it; None where nothing was recorded yet."""
     if revision is None:
         return None
-    told = revision.json()
-    return {name: told[name] for name in ("id", "position", "recorded_at", "replayed")}
+    return {
+        "id": revision.id,
+        "position": revision.position,
+        "recorded_at": instant_text(revision.recorded_at),
+        "replayed": revision.replayed,
+    }
 
 
 # --- one document on a day -------------------------------------------------------------------------------
@@ -107,8 +120,9 @@ def document(register: Register, name: str) -> Json:
     content, named = register.archive.index.document_row(name, register.position)
     home = register.question.jurisdiction or _home(content)
     on = register.day(home)
-    rows = register.archive.index.spans_on(name, on.toordinal(), register.position, scope(named, home))
-    coming = _coming(register, name, on, scope(named, home))
+    places = scope(named, home)
+    rows = register.archive.index.spans_on(name, on.toordinal(), register.position, places)
+    coming = _coming(register, name, on, places)
     selected, parts = _selected(home, rows)
     applies = selected["state"] in IN_FORCE
     return {
@@ -119,8 +133,8 @@ def document(register: Register, name: str) -> Json:
         "selected": selected["told"],
         "version": _version(selected) if applies else None,
         "parts": [{**part["told"], "rules": _rule_ids(part)} for part in parts],
-        "coming": coming,
-        "next_change_on": _next_change(rows, coming, on),
+        "coming": [orjson.Fragment(item.told) for item in coming],
+        "next_change_on": _iso(min((*(row[1] for row in rows), *(item.changes for item in coming)), default=FOREVER)),
     }
 
 
@@ -207,30 +221,40 @@ def _rule_ids(row: Mapping[str, Any]) -> list[str]:
     return [rule["id"] for rule in orjson.loads(row["body"])["rules"] if rule["id"] not in left_out]
 
 
-def _coming(register: Register, name: str, on: date, places: Sequence[str]) -> list[Json]:
+class Awaited(NamedTuple):
+    """One thing that is coming, ready to be sent, and the next day on which another thing is to be said of it."""
+
+    told: bytes
+    changes: int = FOREVER
+
+
+def _coming(register: Register, name: str, on: date, places: Sequence[str]) -> list[Awaited]:
     rows = register.archive.index.coming_of(name, on.toordinal(), register.position, places, COMING_SHOWN)
-    found = [_awaited(told, overdue, gone, on) for _, overdue, gone, told in rows]
-    return [item for item in found if not any(_repeats(item, other) for other in found)]
+    kept = rows if len(places) == 1 or len(rows) < 2 else _unrepeated(rows)
+    return [
+        Awaited(told) if first < FOREVER else _undated(told, overdue, gone, on.toordinal())
+        for first, overdue, gone, told, *_ in kept
+    ]
 
 
-def _repeats(item: Json, other: Json) -> bool:
-    """Whether another line says the same of the whole that this one says of a part."""
-    same = ("version", "rule", "from", "expected", "trigger")
-    inside = other["jurisdiction"] in within(item["jurisdiction"])[1:]
-    return inside and all(item[name] == other[name] for name in same)
+def _unrepeated(rows: Sequence[Row]) -> Iterator[Row]:
+    """Without the rows that say of a part what another one says of the whole."""
+    said = {(row[4], *_words(row)) for row in rows}
+    return (row for row in rows if not any((whole, *_words(row)) in said for whole in within(row[4])[1:]))
 
 
-def _awaited(told: bytes, overdue: int, gone: int, on: date) -> Json:
-    late = overdue <= on.toordinal()
-    changes = min((day for day in (overdue, gone) if day > on.toordinal()), default=FOREVER)
-    found = {**orjson.loads(told), "state": "outstanding" if late else "coming"}
-    return {**found, "changes_on": _iso(changes)} if found["from"] is None else found
+def _words(row: Row) -> tuple[Json, ...]:
+    """What a row says, wherever it says it."""
+    first, _, _, told, _, version, rule = row
+    value = {} if first < FOREVER else orjson.loads(told)
+    return version, rule, first, value.get("expected"), value.get("trigger")
 
 
-def _next_change(rows: Sequence[Row], coming: Sequence[Json], on: date) -> str | None:
-    """The next day on which this answer changes, as far as is known."""
-    ends = [_iso(row[1]) for row in rows]
-    return min((day for day in (*ends, *(item.get("changes_on") for item in coming)) if day), default=None)
+def _undated(told: bytes, overdue: int, gone: int, on: int) -> Awaited:
+    """A thing without a day: outstanding once its expected time has passed; it says when it next changes."""
+    state = "outstanding" if overdue <= on else "coming"
+    changes = min((day for day in (overdue, gone) if day > on), default=FOREVER)
+    return Awaited(orjson.dumps({**orjson.loads(told), "state": state, "changes_on": _iso(changes)}), changes)
 
 
 def _iso(ordinal: int) -> str | None:
@@ -245,26 +269,38 @@ def rules(register: Register) -> Iterator[bytes]:
     on = register.day()
     head = orjson.dumps({**register.head(), "on": on.isoformat()})
     yield head[:-1] + b',"rules":['
-    documents: list[Json] = []
-    between = b""
-    for name, found in _by_document(register, on):
-        documents.append(_document_told(name, found))
-        for item in _rules_of(register, name, found):
-            yield between + orjson.dumps(item)
-            between = b","
-    coming = [item for told in documents for item in _coming_in(register, on, told)]
-    changes = [told.pop("next_change_on") for told in documents] + [item.get("changes_on") for item in coming]
-    tail = {"documents": documents, "coming": coming, "next_change_on": min((d for d in changes if d), default=None)}
-    yield b"]," + orjson.dumps(tail)[1:]
+    yield from _listed(item for name, rows in _by_document(register, on) for item in _rules_of(register, name, rows))
+    days: set[int] = set()
+    yield b'],"documents":['
+    told = _by_document(register, on, bodies=False)
+    yield from _listed(_document_told(name, rows[0][2], rows, days) for name, rows in told)
+    yield b'],"coming":['
+    told = _by_document(register, on, bodies=False)
+    yield from _listed(item for name, rows in told for item in _coming_in(register, on, name, rows, days))
+    yield b'],"next_change_on":' + orjson.dumps(_iso(min(days, default=FOREVER))) + b"}"
 
 
-def _by_document(register: Register, on: date) -> Iterator[tuple[str, list[Row]]]:
-    """(document, its rows for the places that the question is about), by document."""
+def _listed(items: Iterable[Json]) -> Iterator[bytes]:
+    """The members of a JSON array, some thousand letters at a time."""
+    held: list[bytes] = []
+    size, between = 0, b""
+    for item in items:
+        held.append(orjson.dumps(item))
+        size += len(held[-1])
+        if size > CHUNK:
+            yield between + b",".join(held)
+            held, size, between = [], 0, b","
+    if held:
+        yield between + b",".join(held)
+
+
+def _by_document(register: Register, on: date, bodies: bool = True) -> Iterator[tuple[str, list[Row]]]:
+    """(document, its rows for the places that the question is about), by document; with the versions, or without."""
     wanted = names(register)
     asked = register.question.jurisdiction
     name = ""
     held: list[Row] = []
-    for row in register.archive.index.all_spans_on(on.toordinal(), register.position, wanted):
+    for row in register.archive.index.all_spans_on(on.toordinal(), register.position, wanted, bodies):
         if row[0] != name and (found := _in_scope(held, asked)):
             yield name, found
         held = [*held, row] if row[0] == name else [row]
@@ -290,20 +326,22 @@ def _in_scope(rows: list[Row], asked: str | None) -> list[Row]:
     return [by_place[place] for place in order if place in by_place]
 
 
-def _document_told(name: str, rows: Sequence[Row]) -> Json:
-    ends = [_iso(row[4]) for row in rows]
+def _document_told(name: str, content: bytes, rows: Sequence[Row], days: set[int]) -> Json:
+    """What is said of one document; the days on which that changes are added to `days`."""
+    days.update(row[4] for row in rows)
     return {
         "document": name,
-        "title": orjson.loads(rows[0][2])["title"] if rows else None,
+        "title": orjson.loads(content)["title"],
         "selected": [orjson.Fragment(row[7]) for row in rows],
-        "places": [row[3] for row in rows],
-        "next_change_on": min((end for end in ends if end), default=None),
     }
 
 
-def _coming_in(register: Register, on: date, told: Json) -> list[Json]:
-    places = told.pop("places")
-    return [{"document": told["document"], **item} for item in _coming(register, told["document"], on, places)]
+def _coming_in(register: Register, on: date, name: str, rows: Sequence[Row], days: set[int]) -> Iterator[Json]:
+    """What one document awaits; the days on which that changes are added to `days`."""
+    lead = b'{"document":' + orjson.dumps(name) + b","
+    for item in _coming(register, name, on, [row[3] for row in rows]):
+        days.add(item.changes)
+        yield orjson.Fragment(lead + item.told[1:])
 
 
 def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Json]:
@@ -412,13 +450,14 @@ def medicines(register: Register, after: str, limit: int) -> Json:
 def medicine(register: Register, inn: str) -> Json:
     """One medicine on a day: every document that names it, what each says, and its codes; raises UnknownMedicine."""
     index, position = register.archive.index, register.position
-    names = [name for name, _ in index.documents(position, medicine=inn)]
-    if not names:
+    contents = dict(index.documents(position, medicine=inn))
+    if not contents:
         raise UnknownMedicine(inn)
     on = register.day()
-    told = [_document_told(name, rows) for name, rows in _of_documents(register, names, on)]
-    coming = [item for item_told in told for item in _coming_in(register, on, item_told)]
-    changes = [item.pop("next_change_on") for item in told] + [item.get("changes_on") for item in coming]
+    found = list(_of_documents(register, list(contents), on))
+    days: set[int] = set()
+    told = [_document_told(name, contents[name], rows, days) for name, rows in found]
+    coming = [item for name, rows in found for item in _coming_in(register, on, name, rows, days)]
     spans = [orjson.loads(orjson.dumps(span)) for item in told for span in item["selected"]]
     codes = {(code["system"], code["code"]) for span in spans for code in span["codes"] if code["inn"] == inn}
     return {
@@ -428,7 +467,7 @@ def medicine(register: Register, inn: str) -> Json:
         "codes": [{"system": system, "code": code} for system, code in sorted(codes)],
         "documents": told,
         "coming": coming,
-        "next_change_on": min((day for day in changes if day), default=None),
+        "next_change_on": _iso(min(days, default=FOREVER)),
     }
 
 

@@ -24,6 +24,8 @@ WATCH: Final = Blueprint("watch", __name__)
 
 WHEN: Final = ("on", "at", "jurisdiction")
 FORMAT: Final = ("format",)
+NOW_ONLY: Final = {"Cache-Control": "no-store"}
+"""Headers of what holds for this moment alone."""
 
 
 # --- reading the question --------------------------------------------------------------------------------
@@ -33,6 +35,7 @@ def asked(*known: str) -> dict[str, str]:
     """The request's parameters, each once and each known."""
     given = params.once(request.args.to_dict(flat=False))
     params.only(given, (*known, *FORMAT))
+    params.filled(given)
     return given
 
 
@@ -79,6 +82,14 @@ def send(
 def once(answer: Any) -> Iterable[bytes]:
     """An answer in one piece."""
     return (orjson.dumps(answer),)
+
+
+def constant(value: Json, media: str) -> Response:
+    """What only another release changes."""
+    response = Response(orjson.dumps(value), mimetype=media, headers={"Cache-Control": "public, no-cache"})
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 # --- routes ----------------------------------------------------------------------------------------------
@@ -180,7 +191,7 @@ def search() -> Response:
 @V1.get("/openapi.json")
 def openapi() -> Response:
     asked()
-    return Response(orjson.dumps(described(current_app.config["RELEASE"])), mimetype=JSON)
+    return constant(described(current_app.config["RELEASE"]), JSON)
 
 
 @V1.get("/schemas/<name>")
@@ -189,13 +200,13 @@ def one_schema(name: str) -> Response:
     short = name.removesuffix(".json")
     if short not in schema_names():
         raise NotFound(f"there is no schema {name!r}; there are {', '.join(schema_names())}")
-    return Response(orjson.dumps(schema(short)), mimetype="application/schema+json")
+    return constant(schema(short), "application/schema+json")
 
 
 @WATCH.get("/healthz")
 def alive() -> Response:
     """Whether the process answers at all."""
-    return Response(orjson.dumps({"status": "alive"}), mimetype=JSON)
+    return Response(orjson.dumps({"status": "alive"}), mimetype=JSON, headers=NOW_ONLY)
 
 
 @WATCH.get("/readyz")
@@ -208,7 +219,7 @@ def ready() -> Response:
     if head is not None and (tip is None or not archive.store.contains(tip.id)):
         raise StoreError("the index does not belong to the store")
     told = {"status": "ready", "revision": tip.id if tip else None, "tzdata": tzdata_version()}
-    return Response(orjson.dumps(told), mimetype=JSON)
+    return Response(orjson.dumps(told), mimetype=JSON, headers=NOW_ONLY)
 
 
 def known_routes() -> Collection[str]:

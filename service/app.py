@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from importlib.metadata import version as release_of
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from service.cache import Cache
 from service.clock import Clock, system_clock
 from service.config import Config
 from service.desk import Desk
+from service.front import Front
 from service.problems import HttpProblem
 
 BODY_LIMIT: Final = 64 * 1024
@@ -45,16 +47,19 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
         RELEASE=release_of("inforce"),
         TRUSTED_HOSTS=list(config.trusted_hosts) or None,
     )
-    app.extensions["inforce"] = Desk(opened, clock, config)
+    desk = Desk(opened, clock, config)
+    app.extensions["inforce"] = desk
     app.register_blueprint(api.V1)
     app.register_blueprint(api.WATCH)
     app.register_blueprint(pages.PAGES)
     pages.equip(app)
     app.before_request(_begin)
-    app.after_request(_headers(config))
+    headers = {**HEADERS, **({"Strict-Transport-Security": HSTS} if config.https else {})}
+    app.after_request(_adding(headers))
     app.after_request(_logged)
     app.register_error_handler(Exception, _failed)
-    cache = Cache(app.wsgi_app, opened.store.stamp, clock, config.cache_bytes, _logged_kept)
+    front = Front(app.wsgi_app, desk, app.config["RELEASE"], headers)
+    cache = Cache(front, opened.store.stamp, clock, config.cache_bytes, _logged_kept)
     app.wsgi_app = cache  # type: ignore[assignment]
     return app
 
@@ -68,9 +73,7 @@ def _begin() -> None:
         raise HttpProblem(problems.TOO_LARGE, f"the query is over {QUERY_LIMIT} bytes long")
 
 
-def _headers(config: Config) -> Any:
-    headers = {**HEADERS, **({"Strict-Transport-Security": HSTS} if config.https else {})}
-
+def _adding(headers: Mapping[str, str]) -> Any:
     def add(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)

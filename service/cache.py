@@ -12,11 +12,14 @@ from typing import Any, Final
 from service.clock import Clock
 
 Stamp = tuple[int, int]
+Key = tuple[str | None, ...]
 KEPT: Final = "inforce.kept"
 """Where a route leaves word that its answer may be kept: until which instant (None: as long as the revision lasts)."""
 LARGEST: Final = 256 * 1024
 OVERHEAD: Final = 1024
-"""Bytes that an answer costs beside its body."""
+"""Bytes that an answer costs beside its body and its question."""
+ANSWERED: Final = ("200", "304")
+"""What is kept. A failure is never repeated for as long as the revision lasts."""
 KEYS: Final = ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
 
 
@@ -51,7 +54,7 @@ class Cache:
         log: Callable[[dict[str, Any], str], None],
     ) -> None:
         self.inner, self.stamp, self.clock, self.size, self.log = inner, stamp, clock, size, log
-        self.held: OrderedDict[tuple[str | None, ...], Kept] = OrderedDict()
+        self.held: OrderedDict[Key, Kept] = OrderedDict()
         self.bytes = 0
         self.lock = threading.Lock()
 
@@ -64,13 +67,11 @@ class Cache:
             if kept.keep.stamp == self.stamp() and (kept.keep.until is None or self.clock() < kept.keep.until):
                 self.log(environ, kept.status)
                 start(kept.status, kept.headers)
-                return (kept.body,)
+                return [kept.body]
             self._drop(key)
         return self._through(key, environ, start)
 
-    def _through(
-        self, key: tuple[str | None, ...], environ: dict[str, Any], start: Callable[..., Any]
-    ) -> Iterable[bytes]:
+    def _through(self, key: Key, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         said: list[Any] = []
 
         def listen(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Any:
@@ -85,21 +86,25 @@ class Cache:
         close = getattr(answer, "close", None)
         if close:
             close()
-        if len(body) <= LARGEST:
+        if len(body) <= LARGEST and said[0][:3] in ANSWERED:
             self._hold(key, Kept(keep, said[0], said[1], body))
-        return (body,)
+        return [body]
 
-    def _hold(self, key: tuple[str | None, ...], kept: Kept) -> None:
+    def _hold(self, key: Key, kept: Kept) -> None:
         with self.lock:
             if key not in self.held:
                 self.held[key] = kept
-                self.bytes += len(kept.body) + OVERHEAD
+                self.bytes += _cost(key, kept)
             while self.bytes > self.size and self.held:
-                _, oldest = self.held.popitem(last=False)
-                self.bytes -= len(oldest.body) + OVERHEAD
+                self.bytes -= _cost(*self.held.popitem(last=False))
 
-    def _drop(self, key: tuple[str | None, ...]) -> None:
+    def _drop(self, key: Key) -> None:
         with self.lock:
             kept = self.held.pop(key, None)
             if kept is not None:
-                self.bytes -= len(kept.body) + OVERHEAD
+                self.bytes -= _cost(key, kept)
+
+
+def _cost(key: Key, kept: Kept) -> int:
+    """Bytes that a kept answer takes, with the question, whose length is the asker's to choose."""
+    return len(kept.body) + sum(len(part or "") for part in key) + OVERHEAD

@@ -110,7 +110,7 @@ def asked(archive: Archive, data: Config, **given: str | None) -> answers.Regist
         kind=params.choice(given.get("kind"), "--kind", params.KINDS),
         cohort=params.choice(given.get("cohort"), "--cohort", params.COHORTS),
     )
-    return answers.Register.look(archive, question, now, data.jurisdiction)
+    return answers.Register.look(archive, question, now, data.jurisdiction).about()
 
 
 def plain(answer: Any) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -102,7 +103,7 @@ def _read(setting: Setting, value: Any) -> Any:
 
 
 def _number(setting: Setting, text: str) -> int:
-    if not text.isdecimal() or not setting.least <= int(text) <= setting.most:
+    if not re.fullmatch("[0-9]{1,15}", text) or not setting.least <= int(text) <= setting.most:
         raise BadParameter(setting.option, text, f"is not a whole number from {setting.least} to {setting.most}")
     return int(text)
 

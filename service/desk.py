@@ -45,7 +45,7 @@ def register(given: Mapping[str, str], now: datetime) -> answers.Register:
         cohort=params.choice(given.get("cohort"), "cohort", params.COHORTS),
     )
     g.stamp = desk().archive.store.stamp()
-    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction)
+    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction).about()
 
 
 class Reply:
@@ -54,13 +54,6 @@ class Reply:
     def __init__(self, seen: answers.Register, given: Mapping[str, str], media: str, place: str | None) -> None:
         """`place`: the jurisdiction whose midnight makes another answer of it; None where no midnight does."""
         self.seen, self.given, self.media, self.place = seen, given, media, place
-
-    def tag(self) -> str:
-        """A strong validator: the same only where release, revision, day, question and format are."""
-        day = today(self.seen.now, self.place).isoformat() if self.place else ""
-        parts = [current_app.config["RELEASE"], self.seen.revision.id if self.seen.revision else "", day, self.media]
-        parts += [request.path, *(f"{name}={value}" for name, value in sorted(self.given.items()))]
-        return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
 
     def until(self) -> datetime | None:
         """When the answer goes stale though nothing is recorded: the next midnight, if it is about today."""
@@ -76,14 +69,23 @@ class Reply:
     def send(self, written: Callable[[], Iterable[bytes]], keep: bool = True) -> Response:
         """Answer with what `written` returns, or say that nothing has changed since."""
         response = Response(mimetype=self.media)
-        tag = self.tag()
+        tag = tag_of(current_app.config["RELEASE"], request.path, self)
         response.set_etag(tag)
         response.headers["Cache-Control"] = self.lifetime()
         response.headers["Vary"] = "Accept"
         if keep:
             request.environ[KEPT] = Keep(g.stamp, self.until())
-        if tag in request.if_none_match:
+        if request.if_none_match.contains_weak(tag):
             response.status_code = 304
         else:
             response.response = written()
         return response
+
+
+def tag_of(release: str, path: str, reply: Reply) -> str:
+    """A strong validator: the same only where release, revision, day, question and format are."""
+    seen = reply.seen
+    day = today(seen.now, reply.place).isoformat() if reply.place else ""
+    parts = [release, seen.revision.id if seen.revision else "", day, reply.media, path]
+    parts += [f"{name}={value}" for name, value in sorted(reply.given.items())]
+    return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()

@@ -108,8 +108,12 @@ def _cell(value: Any) -> str:
     return _safe(value) if isinstance(value, str) else orjson.dumps(value).decode("utf-8")
 
 
+FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
+"""First letters of what a spreadsheet may run; some read the wide ones as their narrow twins."""
+
+
 def _safe(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 def _line(cells: list[str]) -> bytes:

@@ -32,6 +32,7 @@ def start(level: str) -> None:
     LOG.handlers = [lines]
     LOG.propagate = False
     LOG.setLevel(level.upper())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody here is told of them
 
 
 def request(environ: dict[str, Any], status: str, milliseconds: float | None = None, kept: bool = False) -> None:
@@ -46,4 +47,6 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     }
     if milliseconds is not None:
         told["milliseconds"] = round(milliseconds, 2)
-    LOG.info("request", extra={"told": told})
+    record = logging.LogRecord(LOG.name, logging.INFO, "", 0, "request", None, None)
+    record.told = told
+    LOG.handle(record)

@@ -1,22 +1,398 @@
-"""Human routes."""
+"""Human routes: the register as pages, rendered on the server, which work without JavaScript."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any, Final
 
 import orjson
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, redirect, request
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
-PAGES = Blueprint("pages", __name__)
+from guidance.errors import BadParameter, NotFound
+from guidance.index import FOREVER
+from guidance.model import Document, Json, document_id
+from guidance.redline import redline
+from guidance.register import scope
+from service import answers, overview, params, problems, timeline, views
+from service.clock import today
+from service.review import REVIEW
+from service.visit import HTML, Visit, error_page, plain
+
+__all__ = ["PAGES", "equip", "error_page", "for_people"]
+
+PAGES: Final = Blueprint("pages", __name__)
+MEDICINES: Final = 20
+DOCUMENTS: Final = 50
+COMING: Final = 100
+LATELY: Final = 5
+SOON: Final = 4
+REVISIONS: Final = 20
+MACHINES: Final = ("v1", "healthz", "readyz")
+"""First segments of addresses that people do not read."""
 
 
-def equip(app: Flask) -> None:
-    return None
+# --- the register ----------------------------------------------------------------------------------------
+
+
+@PAGES.get("/")
+def home() -> Response:
+    visit = Visit("after")
+    seen = visit.seen
+    after = params.segment(visit.given.get("after"), "after") or ""
+    coming = overview.coming(seen, SOON)
+    told = {
+        **_listed(visit, overview.by_medicine(seen, after, MEDICINES)),
+        "after": after,
+        "empty": seen.archive.tip() is None,
+        "outstanding": [views.happening(item, visit.to) for item in coming["outstanding"]],
+        "soon": [views.happening(item, visit.to) for item in coming["dated"]],
+        "undated": [views.happening(item, visit.to) for item in coming["undated"]],
+        "lately": [views.happened(item, visit.to) for item in overview.lately(seen, LATELY)],
+    }
+    return visit.show("home.html", told)
+
+
+def _listed(visit: Visit, found: Json) -> dict[str, Any]:
+    """Medicines as a page lists them, and where the next ones are."""
+    kept = {name: visit.given.get(name) for name in ("name",)}
+    following = found["next_after"]
+    listed = [
+        {
+            "name": views.name_of(one["inn"]),
+            "inn": one["inn"],
+            "brands": _brands(one["documents"], one["inn"]),
+            "documents": [_standing(document, one["inn"]) for document in one["documents"]],
+        }
+        for one in found["medicines"]
+    ]
+    return {
+        "medicines": listed,
+        "next_href": visit.to(request.path, after=following, **kept) if following else None,
+        "first_href": visit.to(request.path, **kept) if "after" in visit.given else None,
+    }
+
+
+def _brands(documents: Iterable[Json], inn: str) -> list[str]:
+    lines = (line for document in documents for line in document["lines"])
+    return views.brands((medicine for line in lines for medicine in line["medicines"]), inn)
+
+
+def _standing(document: Json, inn: str | None = None) -> dict[str, Any]:
+    """A document's lines with its rules counted by kind: all, or those about one medicine."""
+    lines = [
+        {**line, "kinds": views.counted(views.about(line["rules"], inn) if inn else line["rules"])}
+        for line in document["lines"]
+    ]
+    return {**document, "lines": lines}
+
+
+@PAGES.get("/coming")
+def coming() -> Response:
+    visit = Visit()
+    found = overview.coming(visit.seen, COMING)
+    told = {
+        name: [views.happening(item, visit.to) for item in found[name]] for name in ("dated", "outstanding", "undated")
+    }
+    return visit.show("coming.html", {**told, "months": views.by_month(told["dated"]), "more": found["more"]})
+
+
+@PAGES.get("/documents")
+def documents() -> Response:
+    visit = Visit("after", "authority", "medicine")
+    seen = visit.seen
+    authority, medicine = (params.segment(visit.given.get(name), name) for name in ("authority", "medicine"))
+    asked = {"authority": authority, "medicine": medicine}
+    after = visit.given.get("after", "")
+    narrowed = replace(seen, question=replace(seen.question, authority=authority, medicine=medicine))
+    answer = plain(answers.documents(narrowed, document_id(after, "after") if after else "", DOCUMENTS))
+    held = {one["document"]: one for one in overview.standing(seen, [one["id"] for one in answer["documents"]])}
+    listed = [
+        {**one, "authority": views.authority(one["authority"]), **_standing(held[one["id"]])}
+        for one in answer["documents"]
+    ]
+    following = answer["next_after"]
+    told = {
+        "documents": listed,
+        "asked": asked,
+        "next_href": visit.to("/documents", after=following, **asked) if following else None,
+        "first_href": visit.to("/documents", **asked) if after else None,
+    }
+    return visit.show("documents.html", told)
+
+
+# --- one document ----------------------------------------------------------------------------------------
+
+
+@PAGES.get("/documents/<authority>/<name>")
+def document(authority: str, name: str) -> Response:
+    visit = Visit()
+    known = document_id(f"{authority}/{name}")
+    answer = plain(answers.document(visit.seen, known))
+    told: dict[str, Any] = {
+        "id": known,
+        "answer": answer,
+        "selected": answer["selected"],
+        "authority": views.authority(authority),
+        "why": views.why_nothing(answer),
+    }
+    if answer["document"] is not None:
+        told |= _document_told(visit, known, answer)
+    return visit.show("document.html", told, answer["jurisdiction"], answer["next_change_on"])
+
+
+def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
+    """What the page of a document shows of it, besides the answer for the day."""
+    seen, to = visit.seen, visit.to
+    value = seen.archive.index.document(name, seen.position)
+    bodies = {version.number: version.body for version in value.versions}
+    versions = plain(answers.versions(seen, name))["versions"]
+    history = plain(answers.history(seen, name, FOREVER, REVISIONS))
+    body = bodies.get(answer["selected"]["version"]) or _latest(value)
+    shown = answer["version"]["rules"] if answer["version"] else []
+    return {
+        "document": answer["document"],
+        "body": body,
+        "groups": views.by_kind(shown),
+        "kinds": views.counted(shown),
+        "parts": views.parts(answer, bodies),
+        "places": _places(visit, name, value, answer["jurisdiction"]),
+        "coming": _awaited(visit, name, bodies, answer["coming"]),
+        "versions": [{**one, "in_force": views.periods(one["in_force"])} for one in reversed(versions)],
+        "revisions_told": views.revisions(name, history["revisions"]),
+        "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
+        "drawing": _drawing(value, answer, to, today(seen.now, answer["jurisdiction"])),
+    }
+
+
+def _latest(value: Document) -> Json:
+    return value.versions[-1].body if value.versions else None
+
+
+def _places(visit: Visit, name: str, value: Document, shown: str) -> list[dict[str, Any]]:
+    """The places that a document speaks of, as links, the one that is shown among them."""
+    codes = dict.fromkeys((*value.body["jurisdictions"], *value.named, shown))
+    path = f"/documents/{name}"
+    return [{"code": code, "href": visit.to(path, jurisdiction=code), "current": code == shown} for code in codes]
+
+
+def _awaited(visit: Visit, name: str, bodies: Mapping[int, Json], items: Iterable[Json]) -> list[dict[str, Any]]:
+    found = []
+    for item in items:
+        body = bodies[item["version"]]
+        titles = {rule["id"]: rule["title"] for rule in body["rules"]}
+        path = (
+            f"/documents/{name}/rules/{item['rule']}"
+            if item["rule"]
+            else f"/documents/{name}/versions/{item['version']}"
+        )
+        found.append(views.awaited(item, body["title"], visit.to(path), titles))
+    return views.gathered(found)
+
+
+def _drawing(value: Document, answer: Json, to: views.To, now: date) -> dict[str, Any] | None:
+    on = date.fromisoformat(answer["on"])
+    lanes = views.lanes(value, scope(value.named, answer["jurisdiction"]), on, to)
+    if not lanes:
+        return None
+    return {**timeline.drawn(lanes, views.marks(on, now)), "desc": views.told(lanes, on, now)}
+
+
+@PAGES.get("/documents/<authority>/<name>/versions/<number>")
+def version(authority: str, name: str, number: str) -> Response:
+    visit = Visit()
+    known = document_id(f"{authority}/{name}")
+    counted = params.number(number, "version", 1, 100_000)
+    told = plain(answers.version(visit.seen, known, counted))
+    answer = plain(answers.document(visit.seen, known))
+    context = {
+        "id": known,
+        "number": counted,
+        "told": told,
+        "version": told["version"],
+        "recorded": told["recorded"],
+        "periods": views.periods(told["in_force"]),
+        "groups": views.by_kind(told["version"]["rules"]),
+        "authority": views.authority(authority),
+        "answer": answer,
+        "spoken": [one for one in (answer["selected"], *answer["parts"]) if one["version"] == counted],
+    }
+    return visit.show("version.html", context, answer["jurisdiction"])
+
+
+@PAGES.get("/documents/<authority>/<name>/rules/<rule>")
+def rule(authority: str, name: str, rule: str) -> Response:
+    visit = Visit()
+    known = document_id(f"{authority}/{name}")
+    visit.seen.known(known)
+    value = visit.seen.archive.index.document(known, visit.seen.position)
+    steps = _through_versions(visit, value, rule)
+    if not any(step["rule"] for step in steps):
+        raise NotFound(f"no version of {known} has a rule {rule!r}")
+    answer = plain(answers.document(visit.seen, known))
+    whole = answer["version"] and rule in [one["id"] for one in answer["version"]["rules"]]
+    context = {
+        "id": known,
+        "steps": list(reversed(steps)),
+        "rule": next(step["rule"] for step in reversed(steps) if step["rule"]),
+        "answer": answer,
+        "holds": bool(whole),
+        "holds_in": [part for part in answer["parts"] if rule in part["rules"]],
+        "coming": [item for item in answer["coming"] if item["rule"] == rule],
+    }
+    return visit.show("rule.html", context, answer["jurisdiction"])
+
+
+def _through_versions(visit: Visit, value: Document, rule: str) -> list[dict[str, Any]]:
+    """One rule as each version has it, with how its text differs from the version before that had it."""
+    index, position = visit.seen.archive.index, visit.seen.position
+    steps: list[dict[str, Any]] = []
+    before: Json = None
+    for version in value.versions:
+        found: Json = next((one for one in version.body["rules"] if one["id"] == rule), None)
+        changed = bool(before and found and before["text"] != found["text"])
+        steps.append(
+            {
+                "number": version.number,
+                "version": version.body,
+                "periods": views.periods(index.periods(value.id, version.number, position)),
+                "rule": found,
+                "same": bool(before and before == found),
+                "redline": redline(before["text"], found["text"]) if changed else (),
+            }
+        )
+        before = found or before
+    return steps
+
+
+@PAGES.get("/documents/<authority>/<name>/history")
+def history(authority: str, name: str) -> Response:
+    visit = Visit("before")
+    known = document_id(f"{authority}/{name}")
+    before = params.number(visit.given.get("before"), "before", FOREVER, 999_999_999)
+    answer = plain(answers.history(visit.seen, known, before, REVISIONS))
+    content, _ = visit.seen.archive.index.document_row(known, visit.seen.position)
+    path, following = f"/documents/{known}/history", answer["next_before"]
+    told = {
+        "id": known,
+        "title": orjson.loads(content)["title"],
+        "revisions_told": views.revisions(known, answer["revisions"]),
+        "next_href": visit.to(path, before=following) if following else None,
+        "first_href": visit.to(path) if "before" in visit.given else None,
+    }
+    return visit.show("history.html", told)
+
+
+# --- medicines -------------------------------------------------------------------------------------------
+
+
+@PAGES.get("/medicines")
+def medicines() -> Any:
+    visit = Visit("after", "name")
+    after = params.segment(visit.given.get("after"), "after") or ""
+    name = visit.given.get("name", "")
+    if len(name) > 100:
+        raise BadParameter("name", f"{name[:40]}…", "is longer than 100 letters")
+    text = "-".join(name.lower().split())
+    found = overview.named_like(visit.seen, text, MEDICINES) if text else None
+    if found and [one["inn"] for one in found["medicines"][:1]] == [text]:
+        return redirect(visit.to(f"/medicines/{text}"))
+    if found is not None:
+        found["more"], found["next_after"] = found["next_after"] is not None, None
+    told = _listed(visit, found or overview.by_medicine(visit.seen, after, MEDICINES))
+    return visit.show("medicines.html", {**told, "name": name, "more": bool(found and found["more"])})
+
+
+@PAGES.get("/medicines/<inn>")
+def medicine(inn: str) -> Response:
+    visit = Visit()
+    known = params.segment(inn, "medicine") or ""
+    seen = visit.seen
+    answer = plain(answers.medicine(seen, known))
+    about = replace(seen, question=replace(seen.question, medicine=known))
+    rules = orjson.loads(b"".join(answers.rules(about)))["rules"]
+    names = [one["document"] for one in answer["documents"]]
+    standing = {one["document"]: one for one in overview.standing(seen, names)}
+    told = {
+        "inn": known,
+        "name": views.name_of(known),
+        "answer": answer,
+        "brands": _brands(standing.values(), known),
+        "documents": [_of_medicine(visit, _standing(standing[name], known), rules) for name in names],
+        "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
+    }
+    return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])
+
+
+def _of_medicine(visit: Visit, document: dict[str, Any], rules: Iterable[Json]) -> dict[str, Any]:
+    """A document with the rules of it that apply to one medicine, by kind, and the sources that they cite."""
+    held = [one for one in rules if one["document"] == document["document"]]
+    numbers = sorted({one["version"] for one in held})
+    sources = {n: plain(answers.version(visit.seen, document["document"], n))["version"]["sources"] for n in numbers}
+    said = {views.where(one["jurisdictions"], one["but_not"]) for one in held}
+    told = [
+        {
+            **one["rule"],
+            "where_said": views.where(one["jurisdictions"], one["but_not"]) if len(said) > 1 else None,
+            "sources": sources[one["version"]],
+        }
+        for one in held
+    ]
+    return {**document, "groups": views.by_kind(told), "where_said": said.pop() if len(said) == 1 else None}
+
+
+def _awaited_in(visit: Visit, name: str, items: Iterable[Json]) -> list[dict[str, Any]]:
+    held = [item for item in items if item["document"] == name]
+    bodies = {item["version"]: plain(answers.version(visit.seen, name, item["version"]))["version"] for item in held}
+    return _awaited(visit, name, bodies, held)
+
+
+# --- about -----------------------------------------------------------------------------------------------
+
+
+@PAGES.get("/about")
+def about() -> Response:
+    return Visit().show("about.html", {})
+
+
+@PAGES.get("/problems/<name>")
+def problem(name: str) -> Response:
+    visit = Visit()
+    known = problems.known()
+    if name not in known:
+        raise NotFound(f"there is no problem of type {name!r}; there are {', '.join(sorted(known))}")
+    return visit.show("problem.html", {"problem": known[name], "all": sorted(known)})
+
+
+# --- errors ----------------------------------------------------------------------------------------------
 
 
 def for_people() -> bool:
-    return False
+    """Whether this request came for a page: an address that people read, by something that takes HTML."""
+    if request.path.strip("/").split("/", 1)[0] in MACHINES:
+        return False
+    accepted = request.accept_mimetypes
+    return not accepted or accepted.best_match([HTML, problems.MEDIA_TYPE, "application/json"]) == HTML
 
 
-def error_page(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body))
+# --- templates -------------------------------------------------------------------------------------------
+
+
+def equip(app: Flask) -> None:
+    """Give the application the templates' loader and filters, and the pages on what changed."""
+    app.register_blueprint(REVIEW)
+    folder = f"{app.root_path}/{app.template_folder}"
+    dress = PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})
+    app.jinja_loader = ChoiceLoader([FileSystemLoader(folder), dress])
+    app.jinja_env.filters.update(
+        day=views.day,
+        day_before=views.day_before,
+        last_day=views.last_day,
+        instant=views.instant,
+        place=views.place,
+        places=views.places,
+        medicine=views.name_of,
+        system=views.system,
+    )

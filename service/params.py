@@ -51,6 +51,14 @@ def once(values: Mapping[str, list[str]]) -> dict[str, str]:
     return {name: given[0] for name, given in values.items()}
 
 
+def filled(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Refuse a parameter without a value: whoever sent it meant something."""
+    for name, value in given.items():
+        if not value:
+            raise BadParameter(name, value, "is empty; leave it out, or give it a value")
+    return given
+
+
 def on(text: str | None, parameter: str = "on") -> date | None:
     """A civil day; None where none is given."""
     return None if text is None else day_of(text, parameter)

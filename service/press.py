@@ -12,7 +12,8 @@ from weasyprint import HTML
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
 STATIC: Final = (Path(__file__).parent / "static").resolve()
-BASE: Final = "inforce://page/"
+BASE: Final = "https://page.invalid/"
+"""Nothing is fetched from there: it is an address against which our own can be resolved."""
 
 
 class OurFiles(URLFetcher):  # type: ignore[misc]

@@ -114,8 +114,8 @@ def scale_of(lanes: Iterable[Lane], marks: Sequence[Mark]) -> Scale:
     for mark in marks[1:]:
         if low - FAR <= mark.day.toordinal() <= high + FAR:
             low, high = min(low, mark.day.toordinal()), max(high, mark.day.toordinal())
-    room = max(45.0, (high - low) * 0.06)
-    return Scale(low - room, high + room * 1.5)
+    room = max(45.0, (high - low) * 0.08)
+    return Scale(low - room / 4, high + room)
 
 
 # --- bars ------------------------------------------------------------------------------------------------

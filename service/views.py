@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
+from urllib.parse import urlencode
 
-from guidance.model import Document, Json, PartialDate, next_day
+from guidance.model import Document, Json, PartialDate
 from guidance.register import IN_FORCE, Span, coming, spans
-from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
+from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, within
 from service.timeline import Lane, Mark, Stretch
 
 To = Callable[..., str]
@@ -43,7 +44,14 @@ STATUSES: Final = {
     "overtaken": "Overtaken by events before it was decided.",
     "withdrawn": "Withdrawn before it took effect.",
 }
+SYSTEMS: Final = {"atc": "ATC", "ema-product": "EMA product number", "eu-number": "EU number"}
 COMMON: Final = ("EU", "UK", "GB", "NI", "CH", "EEA")
+
+
+def address(kept: Mapping[str, str], path: str, **more: Any) -> str:
+    """An address of ours with the question's parameters kept; those given as None are left out."""
+    query = {name: value for name, value in {**kept, **more}.items() if value is not None and value != ""}
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 # --- words -----------------------------------------------------------------------------------------------
@@ -94,9 +102,20 @@ def places(codes: Iterable[str]) -> str:
     return joined([place(code) for code in codes])
 
 
+def where(codes: Sequence[str], but_not: Sequence[str] = ()) -> str:
+    """Where a rule holds: In Great Britain, not in ..."""
+    return f"In {places(sorted(codes))}" + (f", not in {places(sorted(but_not))}" if but_not else "")
+
+
 def name_of(inn: str) -> str:
-    """An INN as people read it: hydroxyethyl-starch -> Hydroxyethyl starch."""
-    return inn.replace("-", " ").capitalize()
+    """A medicine's name as people read it: hydroxyethyl-starch -> Hydroxyethyl starch."""
+    text = inn.replace("-", " ")
+    return text[:1].upper() + text[1:]
+
+
+def system(name: str) -> str:
+    """A code system's name as people read it."""
+    return SYSTEMS.get(name, name.replace("-", " "))
 
 
 def authority(name: str) -> str:
@@ -152,8 +171,9 @@ def parts(answer: Json, bodies: Mapping[int, Json]) -> list[dict[str, Any]]:
         also = [rules[name] for name in part["rules"] if not same or name not in whole]
         without = [rules[name] for name in whole if name not in part["rules"]] if same else []
         if not same or also or without:
-            title = bodies[part["version"]]["title"] if part["version"] else None
-            found.append({**part, "title": title, "same": same, "also": also, "without": without})
+            body = bodies[part["version"]] if part["version"] else {"title": None, "sources": []}
+            told = {"title": body["title"], "sources": body["sources"]}
+            found.append({**part, **told, "same": same, "also": also, "without": without})
     return found
 
 
@@ -219,6 +239,13 @@ def happening(item: Json, to: To) -> dict[str, Any]:
     }
 
 
+def happened(item: Json, to: To) -> dict[str, Any]:
+    """One thing that began or ended by the day."""
+    begins = item["what"] == "begins"
+    word = "Known to apply" if item["at_latest"] else "Took effect"
+    return {**happening(item, to), **({"state": "in-force", "word": word, "stage": None} if begins else {})}
+
+
 def said(item: Json) -> str:
     """What happens, in a few words: which version, or which rules of it."""
     version = f"version {item['version']}, {item['version_title']}"
@@ -254,6 +281,15 @@ def periods(found: Iterable[Json]) -> list[dict[str, Any]]:
     return [{"from": start, "to": end, "ends": ends, "places": codes} for (start, end, ends), codes in same.items()]
 
 
+def revisions(name: str, found: Iterable[Json]) -> list[dict[str, Any]]:
+    """Revisions with the numbers of the versions of one document that each of them recorded."""
+    heads = f"{name}@"
+    return [
+        {**one, "versions": [subject.removeprefix(heads) for subject in one["subjects"] if subject.startswith(heads)]}
+        for one in found
+    ]
+
+
 def brands(medicines: Iterable[Json], inn: str | None = None) -> list[str]:
     """Brand names, of one medicine or of all, each once."""
     named = [medicine for medicine in medicines if inn in (None, medicine["inn"])]
@@ -265,13 +301,15 @@ def brands(medicines: Iterable[Json], inn: str | None = None) -> list[str]:
 
 def lanes(document: Document, codes: Sequence[str], on: date, to: To) -> list[Lane]:
     """A lane for each place, without the parts whose lane would be that of the whole."""
-    found: list[Lane] = []
+    shared: dict[tuple[Any, ...], list[str]] = {}
     for code in codes:
-        lane = Lane(JURISDICTIONS[code].name, _stretches(document, code, on, to), _awaited(document, code, on, to))
-        known = (lane.stretches, lane.awaited)
-        if (lane.stretches or lane.awaited) and known not in [(one.stretches, one.awaited) for one in found]:
-            found.append(lane)
-    return found
+        row = _stretches(document, code, on, to), _awaited(document, code, on, to)
+        if any(row):
+            shared.setdefault(row, []).append(code)
+    return [
+        Lane(", ".join(JURISDICTIONS[code].name for code in same if not set(within(code)[1:]) & set(same)), *row)
+        for row, same in shared.items()
+    ]
 
 
 def _stretches(document: Document, code: str, on: date, to: To) -> tuple[Stretch, ...]:
@@ -302,7 +340,7 @@ def _stretch(document: Document, run: Sequence[Span], on: date, to: To) -> Stret
 
 
 def _shorter(number: int | None) -> tuple[str, ...]:
-    return f"Version {number}", f"V{number}", f"{number}"
+    return f"Version {number}", f"{number}"
 
 
 def _awaited(document: Document, code: str, on: date, to: To) -> tuple[Stretch, ...]:
@@ -311,7 +349,7 @@ def _awaited(document: Document, code: str, on: date, to: To) -> tuple[Stretch, 
     return tuple(
         Stretch(
             item.expected.first if item.expected else on,
-            next_day(item.expected.last) if item.expected else None,
+            None,
             item.state(on),
             f"Version {item.version}, {_expected(item.expected)}",
             _shorter(item.version),

@@ -1,0 +1,250 @@
+"""Differences as pages show them: pure functions from a diff's JSON to what a reviewer reads. No Flask, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from guidance.model import Json
+from guidance.redline import redline
+from service import views
+
+VIEWS: Final = {
+    "redline": "Redline",
+    "sides": "Side by side",
+    "fields": "Fields",
+    "changes": "Changes only",
+}
+SEVERITIES: Final = ("critical", "major", "minor", "editorial")
+"""The most severe first."""
+DIRECTIONS: Final = {
+    "tightened": "Tightened",
+    "relaxed": "Relaxed",
+    "unordered": "Needs review",
+    "neutral": "Neither",
+}
+KINDS: Final = {
+    "added": "Added",
+    "removed": "Removed",
+    "changed": "Changed",
+    "moved": "Moved",
+    "renumbered": "Renumbered",
+}
+ENDINGS: Final = {
+    "superseded": "Superseded by another rule",
+    "corrected": "Taken out by a correction of the same version",
+    "dropped": "Left out of the later version; no act says why",
+    "not-yet": "Only the later version has it",
+}
+NAMES: Final = {
+    "cohort": "For whom",
+    "modality": "Force",
+    "population": "Population",
+    "include": "only where",
+    "exclude": "not where",
+    "thresholds": "Threshold",
+    "schedule": "When",
+    "setting": "Setting",
+    "source": "Source",
+    "sources": "Source",
+    "milestones": "Milestone",
+    "commencements": "Days",
+    "interpretation": "How it is read",
+    "replaces": "Takes the place of",
+    "ref": "which",
+    "no_later_than": "no later than",
+    "at_latest": "first day at the latest",
+    "as_printed": "as printed",
+    "inn": "INN",
+}
+WORDS: Final = {
+    "cohort": {"initiation": "New patients", "continuation": "Already treated", "everyone": "Everyone"},
+    "modality": {"must": "Must", "should": "Should", "may": "May", "should-not": "Should not", "must-not": "Must not"},
+}
+QUESTIONS: Final = {
+    "versions": "Two versions, each as recorded.",
+    "in-force": "What was in force on the one day and on the other.",
+    "corrections": "What was in force on one day, as the register knew it at one moment and at another.",
+    "revisions": "Every version, as the register recorded it at one moment and at another.",
+}
+Bodies = Callable[[Json], Json]
+"""The body of a version as a side of the diff has it, None where nothing stood."""
+
+
+# --- one change ------------------------------------------------------------------------------------------
+
+
+def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> dict[str, Any]:
+    """One change with everything that a reviewer asks of it."""
+    old, new = bodies(side["old"]), bodies(side["new"])
+    before, after = (_rule(body, item) for body in (old, new))
+    fields = {one["pointer"]: one for one in item["fields"]}
+    title = fields.get("/title", {}) if item["subject"] == "rule" else {}
+    return {
+        **item,
+        "side": side,
+        "number": number,
+        "total": total,
+        "anchor": f"change-{number}",
+        "said": said(item),
+        "also_said": [KINDS[kind].lower() for kind in item["also"]],
+        "effects": effects(item),
+        "where": views.places(sorted(item["jurisdictions"])) if "jurisdictions" in item else None,
+        "title_marks": redline(title["old"], title["new"]) if {"old", "new"} <= set(title) else (),
+        "lines": [line(one) for one in item["fields"] if _beside_text(one["pointer"], item)],
+        "table": [line(one) for one in item["fields"]] if item["kind"] not in ("added", "removed") else _members(item),
+        "old_rule": before,
+        "new_rule": after,
+        "source": source(item, old, new),
+        "ended": ending(item),
+    }
+
+
+def _rule(body: Json, item: Json) -> Json:
+    if body is None or item["subject"] != "rule":
+        return None
+    return next((rule for rule in body["rules"] if rule["id"] == item["name"]), None)
+
+
+def effects(item: Json) -> list[dict[str, Any]]:
+    """The effects of a change, each with the word for its direction."""
+    return [{**effect, "word": DIRECTIONS[effect["direction"]]} for effect in item["effects"]]
+
+
+def said(item: Json) -> str:
+    """What happened, in two or three words."""
+    if item["subject"] == "version":
+        return KINDS[item["kind"]]
+    kind = (item.get("rule_kind") or "rule").capitalize()
+    return f"{kind} {KINDS[item['kind']].lower()}"
+
+
+def _beside_text(pointer: str, item: Json) -> bool:
+    """Whether a field is told as old and new: not where the redline or the rule itself shows it already."""
+    return (
+        pointer not in ("", "/text", "/title") if item["subject"] == "rule" else bool(pointer) and not item["segments"]
+    )
+
+
+def _members(item: Json) -> list[dict[str, Any]]:
+    """A rule that was added or removed as a whole, member by member."""
+    whole = item["fields"][0]
+    side = "new" if "new" in whole else "old"
+    members = whole[side] if isinstance(whole[side], dict) else {item["name"]: whole[side]}
+    told = [{"pointer": f"/{name}", "change": item["kind"], side: value} for name, value in members.items()]
+    return [line(one) for one in told]
+
+
+def line(one: Json) -> dict[str, Any]:
+    """One field with its old and new value in words; a value that was not there is None."""
+    last = one["pointer"].rpartition("/")[2]
+    return {
+        "name": field_name(one["pointer"]),
+        "change": one["change"],
+        "old": value(one["old"], last) if "old" in one else None,
+        "new": value(one["new"], last) if "new" in one else None,
+    }
+
+
+def field_name(pointer: str) -> str:
+    """/thresholds/prior-dmts/value -> Threshold, prior dmts, value."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    words = ", ".join(NAMES.get(part, part.replace("_", " ").replace("-", " ")) for part in parts)
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def value(told: Json, member: str = "") -> str:
+    """A JSON value in words; nothing of it is left out."""
+    if isinstance(told, dict):
+        return "; ".join(f"{NAMES.get(name, name.replace('_', ' '))}: {value(one, name)}" for name, one in told.items())
+    if isinstance(told, list):
+        return ", ".join(value(one, member) for one in told) or "none"
+    if isinstance(told, bool):
+        return "yes" if told else "no"
+    return WORDS.get(member, {}).get(str(told), str(told)) if told is not None else "null"
+
+
+def source(item: Json, old: Json, new: Json) -> Json:
+    """The citation that stands behind a change, with its source: of the newer side, else of the older."""
+    for name, body in (("new", new), ("old", old)):
+        cited = (item.get("source") or {}).get(name)
+        if cited and body:
+            return {**cited, "source": next((one for one in body["sources"] if one["id"] == cited["ref"]), None)}
+    return None
+
+
+def ending(item: Json) -> str | None:
+    """Why a rule stands on the older side only."""
+    if "ending" not in item:
+        return None
+    how = str(item["ending"]["how"])
+    by = ", ".join(item["ending"]["by"])
+    return ENDINGS.get(how, how.capitalize()) + (f": {by}" if by else "")
+
+
+# --- the whole -------------------------------------------------------------------------------------------
+
+
+def changes(answer: Json, bodies: Bodies) -> list[dict[str, Any]]:
+    """Every change, what changes the rules first, each with its place among them."""
+    ordered = sorted(answer["changes"], key=lambda item: item["subject"] != "rule")
+    return [
+        change(item, number, len(ordered), _side(answer["sides"], item), bodies)
+        for number, item in enumerate(ordered, start=1)
+    ]
+
+
+def _side(sides: Sequence[Json], item: Json) -> Json:
+    """The pair of states in which a change was found."""
+    if "version" in item:
+        return next(side for side in sides if side["version"] == item["version"])
+    named = set(item.get("jurisdictions", ()))
+    return next((side for side in sides if named & set(side.get("jurisdictions", ()))), sides[0])
+
+
+def unchanged(answer: Json, bodies: Bodies) -> list[Json]:
+    """The rules that stand on both sides, the same: those of the first pair, named so that nobody wonders."""
+    if not answer["sides"] or answer["question"] == "revisions":
+        return []
+    side = answer["sides"][0]
+    old, new = bodies(side["old"]), bodies(side["new"])
+    touched = {item["name"] for item in answer["changes"] if item["subject"] == "rule"}
+    before = {rule["id"] for rule in old["rules"]} if old else set()
+    return [rule for rule in new["rules"] if rule["id"] in before - touched] if new else []
+
+
+def summary(told: Json) -> dict[str, Any]:
+    """Counts in the order in which they matter, those that are none left out."""
+    return {
+        "total": told["changes"],
+        "severities": [(name, told["severities"][name]) for name in SEVERITIES if told["severities"].get(name)],
+        "directions": [
+            (name, DIRECTIONS[name], told["directions"][name])
+            for name in ("tightened", "relaxed", "unordered")
+            if told["directions"].get(name)
+        ],
+        "kinds": [(KINDS[name], told["kinds"][name]) for name in KINDS if told["kinds"].get(name)],
+        "review": told["needs_review"],
+    }
+
+
+def heading(question: str, asked: Mapping[str, str]) -> str:
+    """Both sides and which axis, for the title."""
+    if question == "versions":
+        first, second = (asked[side].rpartition("@")[2] for side in ("from", "to"))
+        return f"What changed from version {first} to version {second}"
+    if question == "in-force":
+        return f"What changed in force between {views.day(asked['from'])} and {views.day(asked['to'])}"
+    moments = " and ".join(moment(asked.get(side)) for side in ("from_at", "to_at"))
+    if question == "corrections":
+        return f"What the register said of {views.day(asked['on'])}: {moments}"
+    return f"What the register recorded between {moments}"
+
+
+def moment(text: str | None) -> str:
+    """A moment in recorded time as people say it."""
+    if not text:
+        return "now"
+    if len(text) == 10 and text[4] == "-":
+        return f"the end of {views.day(text)}"
+    return views.instant(text) if "T" in text else f"revision {text[:10]}"

@@ -1,0 +1,245 @@
+"""Human routes to what changed: two states of one document, two states of the register, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any, Final
+
+import orjson
+from flask import Blueprint, Response, redirect, render_template, request
+
+from guidance import severity
+from guidance.errors import BadParameter, UnknownVersion
+from guidance.model import Json, document_id
+from service import answers, comparing, differences, paper, params, views
+from service.visit import HTML, WHEN, Visit, plain
+
+REVIEW: Final = Blueprint("review", __name__)
+SIDES: Final = ("from", "to", "from_at", "to_at")
+PDF: Final = "application/pdf"
+SPANS: Final = (365, 90, 30, 7, 1)
+READABLE: Final = 100
+"""Changed documents that a page shows with all their changes; of others it names only the document."""
+
+
+@REVIEW.get("/documents/<authority>/<name>/compare")
+def compare(authority: str, name: str) -> Any:
+    """Two versions, two days, or one day or all versions as two moments knew them; without sides, the last two."""
+    visit = Visit(*SIDES, "view", "format", looks=("at", "jurisdiction"))
+    known = document_id(f"{authority}/{name}")
+    view = params.choice(visit.given.get("view"), "view", differences.VIEWS) or "redline"
+    paged = params.choice(visit.given.get("format"), "format", ("html", "pdf")) or "html"
+    visit.seen.known(known)
+    sides = visit.asked(*SIDES)
+    if not sides:
+        return redirect(visit.to(request.path, **_last_two(visit, known)))
+    told = _compared(visit, known, sides, view)
+    place = visit.seen.question.jurisdiction or visit.seen.home
+    frame = visit.frame()
+    media = PDF if paged == "pdf" else HTML
+    response = visit.send(place, media, lambda: _written(frame, told, media))
+    if media == PDF:
+        response.headers["Content-Disposition"] = f'inline; filename="{name}-changes.pdf"'
+    return response
+
+
+def _written(frame: Mapping[str, Any], told: Mapping[str, Any], media: str) -> bytes:
+    page = render_template("compare.html", **frame, **told)
+    return paper.pdf(page) if media == PDF else page.encode("utf-8")
+
+
+def _last_two(visit: Visit, name: str) -> dict[str, str]:
+    numbers = [number for number, _ in visit.seen.archive.index.version_contents(name, visit.seen.position)]
+    if not numbers:
+        raise UnknownVersion(name, 1)
+    first, second = (numbers * 2)[-2:] if len(numbers) == 1 else numbers[-2:]
+    return {"from": f"@{first}", "to": f"@{second}", "jurisdiction": ""}
+
+
+def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> dict[str, Any]:
+    """Everything that the page shows of a comparison."""
+    own = visit.asked(*WHEN)
+    answer = plain(comparing.difference(visit.seen, name, {**sides, **own}))
+    bodies = _reading(visit.seen)
+    found = differences.changes(answer, bodies)
+    content, _ = visit.seen.archive.index.document_row(name, visit.seen.position)
+    to = _keeping(visit, {**sides, **({"on": own["on"]} if "on" in own else {})})
+    path = f"/documents/{name}/compare"
+    return {
+        "id": name,
+        "document": orjson.loads(content),
+        "answer": answer,
+        "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
+        "about": differences.QUESTIONS[answer["question"]],
+        "summary": differences.summary(answer["summary"]),
+        "changes": [{**one, **_acts(visit.seen, name, one["side"])} for one in found],
+        "unchanged": differences.unchanged(answer, bodies),
+        "pairs": [_pair(visit, name, side) for side in answer["sides"]],
+        "view": view,
+        "views": [(key, text, to(path, view=key), key == view) for key, text in differences.VIEWS.items()],
+        "swapped": visit.to(path, **_swapped(sides), **({"on": own["on"]} if "on" in own else {})),
+        "exports": _exports(to, name),
+        "sides": sides,
+        **_form(own),
+        "action": path,
+    }
+
+
+def _form(own: Mapping[str, str]) -> dict[str, Any]:
+    """What the form that asks for two sides shows, besides the sides."""
+    return {
+        "on_asked": own.get("on", ""),
+        "at_asked": own.get("at", ""),
+        "jurisdiction": own.get("jurisdiction", ""),
+        "jurisdictions": views.jurisdictions("Any place"),
+    }
+
+
+def _keeping(visit: Visit, sides: Mapping[str, str]) -> views.To:
+    """Addresses in which the sides stay."""
+
+    def to(path: str, **more: Any) -> str:
+        return visit.to(path, **{**sides, **more})
+
+    return to
+
+
+def _swapped(sides: Mapping[str, str]) -> dict[str, str]:
+    turned = {"from": "to", "to": "from", "from_at": "to_at", "to_at": "from_at"}
+    return {turned[side]: value for side, value in sides.items()}
+
+
+def _exports(to: views.To, name: str) -> list[tuple[str, str]]:
+    machine, page = f"/v1/documents/{name}/diff", f"/documents/{name}/compare"
+    words = {"docx": "Word, with tracked changes", "csv": "CSV", "json": "JSON", "patch": "JSON patch"}
+    machines = [(text, to(machine, format=key)) for key, text in words.items()]
+    return [("PDF", to(page, format="pdf")), *machines]
+
+
+def _reading(seen: answers.Register) -> differences.Bodies:
+    """Version bodies as the sides of a diff have them, each read once."""
+    read: dict[tuple[str, int], Json] = {}
+
+    def body(side: Json) -> Json:
+        if side["version"] is None:
+            return None
+        name, _, number = side["version"].partition("@")
+        position = _position(seen, side)
+        if (side["version"], position) not in read:
+            content = seen.archive.index.version(name, int(number), position)
+            read[side["version"], position] = orjson.loads(content)
+        return read[side["version"], position]
+
+    return body
+
+
+def _position(seen: answers.Register, side: Json) -> int:
+    revision = side["asked"].get("revision")
+    return seen.archive.index.revision(revision).position if revision else seen.position
+
+
+def _acts(seen: answers.Register, name: str, sides: Json) -> dict[str, Any]:
+    """Who recorded the version that a change came with, when and why, and when it is in force.
+
+    Of the newer side, else of the older.
+    """
+    side = sides["new"] if sides["new"]["version"] else sides["old"]
+    number, position = int(side["version"].partition("@")[2]), _position(seen, side)
+    index = seen.archive.index
+    return {
+        "recording": index.recording(name, number, position).json(),
+        "in_force": {"number": number, "periods": views.periods(index.periods(name, number, position))},
+    }
+
+
+def _pair(visit: Visit, name: str, side: Json) -> dict[str, Any]:
+    """Both sides of a comparison: which version, when it is in force, and where to read it."""
+    return {**side, "old": _state(visit, name, side["old"]), "new": _state(visit, name, side["new"])}
+
+
+def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:
+    if side["version"] is None:
+        return dict(side)
+    seen, number = visit.seen, int(side["version"].partition("@")[2])
+    position, revision = _position(seen, side), side["asked"].get("revision")
+    body = orjson.loads(seen.archive.index.version(name, number, position))
+    at = {"at": revision} if revision and seen.revision and revision != seen.revision.id else {}
+    return {
+        **side,
+        "number": number,
+        "title": body["title"],
+        "stage": body["stage"],
+        "in_force": views.periods(seen.archive.index.periods(name, number, position)),
+        "recorded": seen.archive.index.recording(name, number, position).json(),
+        "href": visit.to(f"/documents/{name}/versions/{number}", **at),
+    }
+
+
+# --- the whole register ----------------------------------------------------------------------------------
+
+
+@REVIEW.get("/changes")
+def changes() -> Response:
+    """What changed in every document between two days or two moments; without any, in the last year or less."""
+    given = {side for side in SIDES if request.args.get(side, "").strip()}
+    visit = Visit(*SIDES, "medicine", "authority", looks=("at", "jurisdiction") if given else WHEN)
+    sides = visit.asked(*SIDES) or _lately(visit)
+    own = visit.asked("on") if given else {}
+    filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
+    question = replace(visit.seen.question, medicine=filters["medicine"], authority=filters["authority"])
+    narrowed = replace(visit.seen, question=question).about()
+    answer = plain(comparing.across(narrowed, {**sides, **own}))
+    if "@" in "".join(sides.values()):
+        raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
+    told = {
+        "answer": answer,
+        "sides": sides,
+        "filters": [{"name": name, "value": value} for name, value in filters.items()],
+        "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
+        "about": differences.QUESTIONS[answer["question"]],
+        "summary": differences.summary(answer["summary"]),
+        "documents": [_of_document(visit, one, {**sides, **own}) for one in answer["documents"]],
+        "readable": READABLE,
+        "swapped": visit.to("/changes", **_swapped(sides), **own, **filters),
+        **_form({**visit.asked("at", "jurisdiction"), **own}),
+    }
+    return visit.show("changes.html", told)
+
+
+def _lately(visit: Visit) -> dict[str, str]:
+    """The days up to the one asked about: a year, or less where so much changed that nobody would read it."""
+    until = visit.seen.day()
+    low, high = until.toordinal(), until.toordinal()
+    for days in SPANS:
+        low = max(1, high - days)
+        if len(visit.seen.archive.index.turning(low, high, visit.seen.position)) <= READABLE:
+            break
+    return {"from": date.fromordinal(low).isoformat(), "to": until.isoformat()}
+
+
+def _of_document(visit: Visit, answer: Json, sides: Mapping[str, str]) -> dict[str, Any]:
+    ordered = sorted(answer["changes"], key=lambda item: item["subject"] != "rule")
+    path = f"/documents/{answer['document']}/compare"
+    return {
+        "id": answer["document"],
+        "title": answer["title"],
+        "summary": differences.summary(answer["summary"]),
+        "href": visit.to(path, **{**sides, "on": sides.get("on")}),
+        "changes": [
+            {**item, "said": differences.said(item), "effects": differences.effects(item), "number": number}
+            for number, item in enumerate(ordered, start=1)
+            if item["subject"] == "rule"
+        ],
+        "beside": sum(item["subject"] != "rule" for item in ordered),
+    }
+
+
+# --- how it is judged ------------------------------------------------------------------------------------
+
+
+@REVIEW.get("/about/severity")
+def judged() -> Response:
+    """The table of effects, for people."""
+    return Visit().show("severity.html", {"table": severity.TABLE, "severities": differences.SEVERITIES})

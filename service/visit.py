@@ -1,0 +1,165 @@
+"""The page around every answer: the question kept in every address, the as-of bar, the footer, how long it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from flask import Response, render_template, request
+
+from guidance.errors import GuidanceError
+from guidance.model import Json
+from service import params, problems, views
+from service.clock import today, tzdata_version
+from service.desk import Reply, desk, register
+from service.views import To, address
+
+HTML: Final = "text/html"
+TZDATA: Final = tzdata_version()
+WHEN: Final = ("on", "at", "jurisdiction")
+PAGING: Final = ("after", "before")
+NAV: Final = (
+    ("In force", "/"),
+    ("Coming", "/coming"),
+    ("Changes", "/changes"),
+    ("Medicines", "/medicines"),
+    ("Documents", "/documents"),
+    ("About", "/about"),
+)
+
+
+def plain(answer: Json) -> Any:
+    """An answer as machines get it, read back: pages and machines are told the same."""
+    return orjson.loads(orjson.dumps(answer))
+
+
+class Visit:
+    """One person's question: its parameters, the register as they see it, and the page around the answer."""
+
+    def __init__(self, *known: str, looks: Collection[str] = WHEN) -> None:
+        """`known`: parameters of this page besides on, at and jurisdiction. One that is empty was not asked.
+
+        `looks`: those of the three by which the register is looked at, and which stay in every address.
+        """
+        given = params.once(request.args.to_dict(flat=False))
+        params.only(given, (*WHEN, *known))
+        self.given = {name: value.strip() for name, value in given.items() if value.strip()}
+        self.looks = looks
+        self.when = {name: value for name, value in self.given.items() if name in looks}
+        self.seen = register(self.when, desk().clock())
+        self.to: To = partial(address, self.when)
+
+    def asked(self, *names: str) -> dict[str, str]:
+        """Those of the parameters that were asked."""
+        return {name: self.given[name] for name in names if name in self.given}
+
+    def show(
+        self, template: str, told: Mapping[str, Any], home: str | None = None, next_change_on: str | None = None
+    ) -> Response:
+        """The page. `home`: the place that the answer is for, where none was asked for."""
+        asked = self.seen.question
+        where = asked.jurisdiction or home or self.seen.home
+        frame = {
+            **self.frame(home),
+            "asof": {
+                **_asof(self.given, self.to, today(self.seen.now, where), "Its own place" if home else "Any place"),
+                "on": self.seen.day(home).isoformat(),
+                "jurisdiction": asked.jurisdiction or home,
+                "next_change_on": next_change_on,
+            },
+        }
+        return self.send(where, HTML, lambda: render_template(template, **frame, **told).encode("utf-8"))
+
+    def send(self, where: str, media: str, written: Callable[[], bytes]) -> Response:
+        """What a function makes, unless nothing has changed since the reader last had it."""
+        return Reply(self.seen, self.given, media, where).send(lambda: (written(),))
+
+    def frame(self, home: str | None = None) -> dict[str, Any]:
+        """What the layout shows besides the answer and the as-of bar."""
+        return {
+            **_frame(self.to),
+            "kept": [{"name": name, "value": value} for name, value in self.when.items()],
+            "replayed": bool(self.seen.revision and self.seen.revision.replayed),
+            **self._footer(self.seen.day(home)),
+        }
+
+    def _footer(self, on: date) -> dict[str, Any]:
+        revision = self.seen.revision
+        if revision is None:
+            return {}
+        others = {name: value for name, value in self.given.items() if name not in WHEN}
+        day = {"on": on.isoformat()} if "on" in self.looks else {}
+        two = "from_at" in others or "to_at" in others
+        href = None if two else self.to(request.path, **{**others, **day, "at": revision.id})
+        return {"revision": revision.id, "revision_href": href, "recorded_at": revision.json()["recorded_at"]}
+
+
+def _frame(to: To) -> dict[str, Any]:
+    section = "/" + request.path.strip("/").split("/", 1)[0]
+    nav = [{"text": text, "href": to(path), "current": path == section} for text, path in NAV]
+    return {"nav": nav, "home_href": to("/"), "tzdata_version": TZDATA, "to": to}
+
+
+def _asof(given: Mapping[str, str], to: To, now: date, unasked: str = "Any place") -> dict[str, Any]:
+    """What the bar shows of the question: as asked, with the page's other parameters carried along."""
+    others = {name: value for name, value in given.items() if name not in (*WHEN, *PAGING)}
+    return {
+        "on": now.isoformat(),
+        "today": now.isoformat(),
+        "asked_on": "on" in given,
+        "at": given.get("at"),
+        "asked_jurisdiction": given.get("jurisdiction", ""),
+        "jurisdictions": views.jurisdictions(unasked),
+        "keep": [{"name": name, "value": value} for name, value in others.items()],
+        "action": request.path,
+        "reset": to(request.path, on=None, at=None, **others),
+    }
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+def error_page(problem: dict[str, Any]) -> Response:
+    """What went wrong as a page in the layout of the others. It asks the register nothing: that may be what failed."""
+    given = {name: value.strip() for name, value in request.args.items() if name in WHEN and value.strip()}
+    fine, now = _understood(given)
+    to: To = partial(address, fine)
+    parameter = problem.get("parameter")
+    said = str(problem["detail"]).removeprefix(f"{parameter}: ")
+    errors = {parameter: said} if parameter in ("on", "at") else {}
+    told = {
+        **_frame(to),
+        "asof": {
+            **_asof(fine, to, now),
+            "on": fine.get("on", now.isoformat()),
+            "jurisdiction": fine.get("jurisdiction"),
+            "written": {name: given.get(name) for name in errors},
+            "errors": errors,
+        },
+        "errors": [{"text": text, "href": f"#asof-{name}"} for name, text in errors.items()],
+        "problem": problem,
+        "said": f"{said[:1].upper()}{said[1:]}",
+        "known": problem["type"].removeprefix(problems.BASE),
+    }
+    return Response(render_template("error.html", **told), mimetype=HTML)
+
+
+def _understood(given: Mapping[str, str]) -> tuple[dict[str, str], date]:
+    """The parameters of the question that can be read, and today in the place asked about."""
+    now = desk().clock()
+    read: dict[str, Callable[[str], Any]] = {
+        "on": params.on,
+        "at": lambda text: params.at(text, now),
+        "jurisdiction": params.jurisdiction,
+    }
+    fine = {}
+    for name, value in given.items():
+        try:
+            read[name](value)
+        except GuidanceError:
+            continue
+        fine[name] = value
+    return fine, today(now, fine.get("jurisdiction") or desk().config.jurisdiction)
