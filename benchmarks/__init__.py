@@ -1,0 +1,1 @@
+"""How fast, how large, how steady: each figure against something measured beside it on the same machine."""

@@ -1,0 +1,69 @@
+"""Screenshots of every page, wide and narrow, light and dark: python -m tests.browser.screenshots DIR"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from tests.browser.serving import browsing, replayed, seeded, served
+
+PAGES = {
+    "home": "/",
+    "home-moved": "/?on=2019-11-20&at=2019-11-20",
+    "home-uk": "/?jurisdiction=UK",
+    "home-before": "/?at=2000-01-01",
+    "coming": "/coming?on=2023-11-30&at=2023-11-30",
+    "documents": "/documents",
+    "document": "/documents/ema/lemtrada",
+    "document-moved": "/documents/ema/lemtrada?on=2019-11-20&at=2019-11-20",
+    "document-parts": "/documents/mhra/valproate",
+    "document-states": "/documents/ema/valproate",
+    "document-delay": "/documents/ema/hes",
+    "document-ended": "/documents/ema/zinbryta",
+    "document-elsewhere": "/documents/ema/hes?jurisdiction=UK",
+    "document-outstanding": "/documents/mhra/fluoroquinolones?on=2020-06-01",
+    "version": "/documents/ema/lemtrada/versions/2",
+    "rule": "/documents/ema/lemtrada/rules/infusion-monitoring",
+    "history": "/documents/mhra/valproate/history",
+    "medicines": "/medicines?name=flox",
+    "medicine": "/medicines/ciprofloxacin",
+    "about": "/about",
+    "problem": "/problems/bad-parameter",
+    "error-parameter": "/?on=2026-02-30",
+    "error-unknown": "/documents/ema/lemtrada?date=2020-01-01",
+    "error-missing": "/documents/ema/nothing?at=2019-01-01",
+}
+WIDE, NARROW = (1280, 900), (320, 640)
+
+
+def shoot(browser: Browser, address: str, folder: Path, only: tuple[str, ...] = ()) -> None:
+    """One file for each page and dress."""
+    for dress, (width, height), scheme in (
+        ("wide", WIDE, "light"),
+        ("narrow", NARROW, "light"),
+        ("dark", WIDE, "dark"),
+    ):
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        for name, path in PAGES.items():
+            if not only or name in only:
+                page.goto(address + path)
+                page.screenshot(path=folder / f"{name}-{dress}.png", full_page=True)
+        page.close()
+
+
+def main(folder: Path, only: tuple[str, ...]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as kept, browsing() as browser:
+        for name, archive in (("", seeded(Path(kept) / "seeded")), ("replayed", replayed(Path(kept) / "replayed"))):
+            target = folder / name
+            target.mkdir(exist_ok=True)
+            with served(archive) as address:
+                shoot(browser, address, target, only)
+    print(f"{len(list(folder.rglob('*.png')))} screenshots in {folder}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), tuple(sys.argv[2:]))

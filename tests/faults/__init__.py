@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, power cuts, failing writes and readers in the midst of it; `python -m tests.faults`."""

@@ -1,0 +1,646 @@
+"""The pages: what they say in every state, that they keep the question, and that no text of a document escapes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from guidance.archive import Archive, Proposal
+from guidance.errors import StoreUnreadable
+from guidance.store import Act
+from service import problems
+from tests.guidance.bodies import awaited, document, rule, since, version
+from tests.service.doors import NOW, Hands, correct, door
+from tests.service.reading import ACCEPT, Page, page
+
+LEMTRADA = "/documents/ema/lemtrada"
+ADDRESSES = (
+    "/",
+    "/?on=2019-11-20",
+    "/?at=2000-01-01",
+    "/?jurisdiction=NI",
+    "/?after=ciprofloxacin",
+    "/?on=0001-01-01",
+    "/?on=9999-12-31",
+    "/coming",
+    "/coming?on=2018-01-01",
+    "/coming?on=2020-06-01&jurisdiction=GB",
+    "/documents",
+    "/documents?authority=mhra",
+    "/documents?medicine=ciprofloxacin",
+    "/documents?after=ema/lemtrada",
+    LEMTRADA,
+    f"{LEMTRADA}?on=2019-11-20&jurisdiction=UK",
+    f"{LEMTRADA}?at=2000-01-01",
+    f"{LEMTRADA}?on=0001-01-01",
+    f"{LEMTRADA}?on=9999-12-31",
+    f"{LEMTRADA}/versions/1",
+    f"{LEMTRADA}/versions/3?on=2019-11-20",
+    f"{LEMTRADA}/rules/stroke",
+    f"{LEMTRADA}/rules/stroke?on=2014-01-01",
+    f"{LEMTRADA}/history",
+    "/documents/ema/fluoroquinolones",
+    "/documents/ema/hes",
+    "/documents/ema/hes?on=2018-03-01",
+    "/documents/ema/hes/versions/1",
+    "/documents/ema/valproate",
+    "/documents/ema/valproate?jurisdiction=DE",
+    "/documents/ema/zinbryta",
+    "/documents/mhra/fluoroquinolones?on=2020-06-01",
+    "/documents/mhra/isotretinoin",
+    "/documents/mhra/valproate",
+    "/documents/mhra/valproate?on=2023-12-01",
+    "/documents/mhra/valproate/rules/full-pack",
+    "/medicines",
+    "/medicines?name=flox",
+    "/medicines?name=nothing%20like%20it",
+    "/medicines/alemtuzumab",
+    "/medicines/ciprofloxacin",
+    "/medicines/valproate?on=2023-12-01&jurisdiction=GB",
+    "/about",
+    "/problems/bad-parameter",
+)
+
+
+@pytest.fixture(scope="module")
+def client(corpus: Archive) -> FlaskClient:
+    return door(corpus)
+
+
+@pytest.fixture(scope="module")
+def past(replayed: Archive) -> FlaskClient:
+    return door(replayed)
+
+
+# --- every page ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_page_is_whole_and_within_the_policy(client: FlaskClient, address: str) -> None:
+    read = page(client, address)
+    assert read.first("title").text.endswith(" – Inforce")
+    assert read.all("html", lang="en-GB")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_page_of_a_replayed_register_says_so(past: FlaskClient, address: str) -> None:
+    read = page(past, address)
+    assert bool(read.of_class("app-replayed")) == ("at=2000" not in address)
+
+
+def test_every_route_for_people_is_tried(client: FlaskClient) -> None:
+    adapter = client.application.url_map.bind("localhost")
+    tried = {adapter.match(address.split("?")[0])[0] for address in ADDRESSES}
+    routes = {rule.endpoint for rule in client.application.url_map.iter_rules() if rule.endpoint.startswith("pages.")}
+    assert routes == tried
+
+
+def test_no_link_of_ours_leads_nowhere(client: FlaskClient) -> None:
+    found = {href.split("#")[0] for address in ADDRESSES for href in page(client, address).links()}
+    for href in sorted(found):
+        if href.startswith("/") and not href.startswith("/static"):
+            response = client.get(href, headers={"Accept": ACCEPT})
+            assert response.status_code in (200, 302), href
+            response.close()
+
+
+def test_the_question_stays_in_every_link(client: FlaskClient) -> None:
+    asked = "on=2019-11-20&at=2026-02-02&jurisdiction=UK"
+    read = page(client, f"{LEMTRADA}?{asked}")
+    ours = [href for href in read.links() if href.startswith(("/documents/", "/medicines", "/coming"))]
+    assert ours
+    for href in ours:
+        assert "on=2019-11-20" in href or "Back to today" in read.text, href
+    nav = [one.attributes["href"] for one in read.of_class("app-nav__link")]
+    assert nav == [f"{path}?{asked}" for path in ("/", "/coming", "/medicines", "/documents", "/about")]
+    assert [one.attributes["href"] for one in read.of_class("app-asof__back")] == [f"{LEMTRADA}?jurisdiction=UK"]
+
+
+def test_an_empty_field_of_the_form_is_not_a_question(client: FlaskClient) -> None:
+    read = page(client, "/?on=&at=&jurisdiction=")
+    assert read.of_class("app-asof__statement")[0].text.startswith("Today, 2 February 2026")
+    assert read.all("input", id="asof-on")[0].attributes["value"] == ""
+
+
+def test_another_day_and_another_state_of_knowledge_are_said(past: FlaskClient) -> None:
+    said = page(past, f"{LEMTRADA}?on=2019-11-20&at=2019-11-20").of_class("app-asof")[0].text
+    assert "Another day, and another state of knowledge, than today" in said
+    assert "On 20 November 2019 in the EU, as the register knew it at the end of 20 November 2019 (UTC)" in said
+
+
+def test_the_footer_leads_to_exactly_this_answer(client: FlaskClient, corpus: Archive) -> None:
+    tip = corpus.tip()
+    assert tip is not None
+    address = next(href for href in page(client, LEMTRADA).links() if tip.id in href)
+    assert address == f"{LEMTRADA}?on=2026-02-02&at={tip.id}"
+    assert page(client, address).main.text == page(client, LEMTRADA).main.text
+
+
+# --- what they say ---------------------------------------------------------------------------------------
+
+
+def lines(read: Page) -> dict[str, str]:
+    """What a list of medicines says of each."""
+    return {one.text.split(" ")[0]: one.text for one in read.of_class("app-medicines__one")}
+
+
+def test_home_says_what_is_in_force_by_medicine(client: FlaskClient) -> None:
+    told = lines(page(client, "/"))
+    assert "In force EU, UK · since 16 January 2020 Restricted after the safety review" in told["Alemtuzumab"]
+    assert "Suspension" in told["Cinoxacin"]
+    assert "Suspension" not in told["Ciprofloxacin"]
+    assert "Withdrawn EU, UK · from 2 March 2018 or earlier until 26 March 2018" in told["Daclizumab"]
+    assert "Repealed UK · from 31 October 2023 until 21 January 2026" in told["Isotretinoin"]
+
+
+def test_home_says_what_is_coming_and_what_changed(client: FlaskClient) -> None:
+    said = page(client, "/?on=2026-01-01").main.text
+    assert "22 January 2026 Isotretinoin: second prescriber for patients under 18" in said
+    assert "Repealed UK · Isotretinoin" in said
+    assert "No day known Valproate and pregnancy: measures of the Union" in said
+    assert "13 February 2025 Valproate in the United Kingdom" in said
+
+
+def test_home_shows_what_is_outstanding_first(client: FlaskClient) -> None:
+    said = page(client, "/?on=2020-06-01").main.text
+    assert said.index("Outstanding: the expected time has passed") < said.index("By medicine")
+    assert "March 2019 Expected, no day known Fluoroquinolone antibiotics in the United Kingdom" in said
+
+
+def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: FlaskClient, corpus: Archive) -> None:
+    address: str | None = "/"
+    seen: list[str] = []
+    while address:
+        read = page(client, address)
+        seen += [one.text for one in read.of_class("app-medicines__one")]
+        following = read.all("a", rel="next")
+        address = following[0].attributes["href"] if following else None
+    tip = corpus.tip()
+    assert tip is not None
+    assert len(seen) == len(set(seen)) == len(corpus.index.medicines(tip.position))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (LEMTRADA, "Restricted after the safety review version 3, in force in the EU from 16 January 2020 onwards"),
+        (
+            f"{LEMTRADA}?on=2019-12-01",
+            "version 2, in force in the EU from 12 April 2019 (not confirmed) until 15 January",
+        ),
+        (f"{LEMTRADA}?on=2019-12-01", "The first day: no source was found that confirms it."),
+        (f"{LEMTRADA}?on=2013-09-11", "none of it is in force in the EU on this day"),
+        (f"{LEMTRADA}?at=2000-01-01", "Nothing was recorded yet: the register begins later."),
+        ("/documents/ema/zinbryta", "Version 1 no longer applies in the EU, and nothing followed it."),
+        ("/documents/ema/zinbryta", "Withdrawn: it applied from 2 March 2018 or earlier until 26 March 2018."),
+        ("/documents/ema/zinbryta?on=2018-03-01", "This is older than what is recorded here for the EU"),
+        ("/documents/ema/hes?jurisdiction=UK", "This document says nothing about the UK."),
+        ("/documents/ema/hes", "by no more than 18 months"),
+        ("/documents/ema/hes", "No later than 24 November 2023"),
+        ("/documents/ema/valproate", "Nothing of this document applies."),
+        ("/documents/ema/valproate", "It does in Germany."),
+        ("/documents/mhra/valproate", "Only in Great Britain Supply Must Everyone Dispense the original full pack"),
+        ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should Everyone Full packs as good practice"),
+        ("/documents/mhra/valproate?on=2023-12-01", "In Great Britain In force Dispense valproate in full packs"),
+        ("/documents/mhra/isotretinoin?on=2026-01-21", "from 31 October 2023 until 21 January 2026, then repealed"),
+        ("/documents/mhra/isotretinoin?on=2026-01-21", "Next known change: 22 January 2026"),
+        ("/documents/mhra/fluoroquinolones?on=2020-06-01", "Outstanding, day not confirmed"),
+        (f"{LEMTRADA}/versions/2", "This version is not what applies in the EU on 2 February 2026. Version 3 does."),
+        (f"{LEMTRADA}/versions/3", "In force in the EU on this day."),
+        (f"{LEMTRADA}/rules/stroke", "In force in the EU, as part of version 3"),
+        (f"{LEMTRADA}/rules/stroke?on=2014-01-01", "This rule does not apply in the EU on 1 January 2014."),
+        ("/documents/mhra/valproate/rules/full-pack", "In force only in Great Britain."),
+        ("/documents/ema/hes/versions/1", "Recommended, overruled"),
+        ("/medicines/ciprofloxacin", "Only when other antibiotics are inappropriate"),
+        ("/medicines/hydroxyethyl-starch", "Suspension"),
+        ("/medicines?name=nothing", "No medicine here has “nothing” in its international name."),
+        ("/about", "This is not medical advice."),
+    ],
+)
+def test_what_a_page_says(client: FlaskClient, address: str, said: str) -> None:
+    assert said in page(client, address).text
+
+
+def test_a_document_groups_its_rules_and_counts_them(client: FlaskClient) -> None:
+    read = page(client, LEMTRADA)
+    headings = [one.text for one in read.all("h2")]
+    assert headings[:5] == ["Contraindications", "Restrictions", "Indications", "Dose", "Monitoring"]
+    assert "9 contraindications" in read.of_class("app-jump")[0].text
+    assert len(read.all("article")) == 21
+
+
+def test_a_document_shows_as_many_rules_as_the_machine_answer(client: FlaskClient) -> None:
+    for name in ("ema/lemtrada", "ema/hes", "mhra/fluoroquinolones", "ema/fluoroquinolones"):
+        told = orjson.loads(client.get(f"/v1/documents/{name}").data)
+        assert len(page(client, f"/documents/{name}").all("article")) == len(told["version"]["rules"])
+
+
+def test_the_timeline_marks_today_and_the_day_asked_about(client: FlaskClient) -> None:
+    read = page(client, f"{LEMTRADA}?on=2019-11-20")
+    bars = read.of_class("app-timeline__link")
+    assert [one.attributes["aria-label"].rpartition(", ")[2] for one in bars] == ["Ended", "In force", "Coming"]
+    assert [one.text for one in read.of_class("app-timeline__mark-text")] == ["Today", "20 Nov 2019"]
+
+
+def test_the_past_is_shown_as_it_was_known(past: FlaskClient) -> None:
+    read = page(past, f"{LEMTRADA}?on=2019-11-20&at=2019-11-20")
+    assert "January 2020 Expected, no day known Restricted after the safety review" in read.main.text
+    assert "Adopted · EU" in read.main.text
+    assert "What is coming" not in page(past, LEMTRADA).main.text
+
+
+def test_a_rule_is_shown_through_the_versions(past: FlaskClient) -> None:
+    read = page(past, f"{LEMTRADA}/rules/vital-signs")
+    steps = [one.text for one in read.of_class("app-step")]
+    assert [step.split(":")[0] for step in steps] == ["Version 3", "Version 2", "Version 1"]
+    assert "Unchanged." in steps[0]
+    assert "This version does not have the rule." in steps[2]
+
+
+def test_a_medicine_is_found_by_its_name_and_a_part_of_it(client: FlaskClient) -> None:
+    found = client.get("/medicines?name=Hydroxyethyl%20Starch&jurisdiction=EU")
+    assert (found.status_code, found.location) == (302, "/medicines/hydroxyethyl-starch?jurisdiction=EU")
+    assert len(page(client, "/medicines?name=floxacin").of_class("app-medicines__one")) > 8
+
+
+def test_history_goes_on_until_the_first_revision(past: FlaskClient, replayed: Archive) -> None:
+    address, seen = "/documents/ema/lemtrada/history", 0
+    while address:
+        read = page(past, address)
+        seen += len(read.all("tr")) - 1
+        following = read.all("a", rel="next")
+        address = following[0].attributes["href"] if following else ""
+    tip = replayed.tip()
+    assert tip is not None
+    assert seen == len(replayed.index.history("ema/lemtrada", tip.position, limit=1000))
+
+
+# --- states that the corpus does not have ----------------------------------------------------------------
+
+Publish = Callable[..., None]
+
+
+@pytest.fixture
+def publish(archive: Archive, act: Callable[..., Act]) -> Publish:
+    """Record documents and versions in a register of the test's own."""
+
+    def published(*bodies: Any) -> None:
+        archive.publish([Proposal(body) for body in bodies], act(), NOW)
+
+    return published
+
+
+def test_an_end_known_to_the_month_is_said(archive: Archive, publish: Publish) -> None:
+    publish(document(), version(1, since("2025-01-01", to="2026-02")))
+    read = page(door(archive), "/documents/ema/example")
+    assert "In force, ending this month" in read.of_class("app-title")[0].text
+    assert "until a day in February 2026 that is not known" in read.main.text
+    assert "Ended" not in read.of_class("app-title")[0].text
+
+
+def test_an_empty_register_says_that_it_is_empty(archive: Archive) -> None:
+    client = door(archive)
+    assert "The register is empty" in page(client, "/").main.text
+    for address in ("/coming", "/documents", "/medicines", "/about"):
+        page(client, address)
+    page(client, "/documents/ema/example", 404)
+
+
+def test_a_document_without_a_version_is_a_page(archive: Archive, publish: Publish) -> None:
+    publish(document())
+    assert "No version is recorded yet." in page(door(archive), "/documents/ema/example").main.text
+    page(door(archive), "/documents")
+
+
+def test_a_rule_that_is_awaited_is_named_with_its_version(archive: Archive, publish: Publish) -> None:
+    late = rule("late", title="A late rule", commencements=[awaited(expected="2026-05")])
+    publish(document(), version(1, since("2025-01-01"), rules=[rule("one"), late]))
+    client = door(archive)
+    assert "May 2026 Expected, no day known A late rule" in page(client, "/documents/ema/example").main.text
+    assert (
+        "It is coming, expected in May 2026; awaiting: a decision."
+        in page(client, "/documents/ema/example/rules/late").main.text
+    )
+    assert "A late rule (one rule of version 1, Version 1)." in page(client, "/coming").main.text
+
+
+def test_many_rules_that_start_on_one_day_are_one_line(archive: Archive, publish: Publish) -> None:
+    later = [rule(f"r-{n}", commencements=[since("2026-03-01")]) for n in range(5)]
+    publish(document(), version(1, since("2025-01-01"), rules=[rule("one"), *later]))
+    read = page(door(archive), "/coming")
+    assert len(read.of_class("app-coming__item")) == 1
+    assert "5 more rules of version 1, Version 1." in read.main.text
+
+
+# --- sending ---------------------------------------------------------------------------------------------
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
+    first = client.get(LEMTRADA)
+    again = client.get(LEMTRADA, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get("/").headers["ETag"] != first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "public, no-cache"
+
+
+def test_a_page_is_another_one_tomorrow_even_where_it_names_its_day(corpus: Archive) -> None:
+    hands = Hands()
+    client = door(corpus, hands)
+    asked = f"{LEMTRADA}?on=2026-02-02"
+    before = client.get(asked)
+    assert b"Another day" not in before.data
+    hands.turn(days=1)
+    after = client.get(asked)
+    assert after.headers["ETag"] != before.headers["ETag"]
+    assert b"Another day than today" in after.data
+
+
+def test_a_page_is_another_one_after_a_correction(corpus: Archive, tmp_path: Path) -> None:
+    archive = Archive(shutil.copytree(corpus.folder, tmp_path / "data"))
+    client = door(archive)
+    assert b"A corrected title" not in client.get(LEMTRADA).data
+    correct(archive, "ema/lemtrada", 3, title="A corrected title")
+    assert b"A corrected title" in client.get(LEMTRADA).data
+    archive.close()
+
+
+def test_a_pinned_page_may_be_kept_until_midnight(client: FlaskClient, corpus: Archive) -> None:
+    tip = corpus.tip()
+    assert tip is not None
+    kept = client.get(f"{LEMTRADA}?on=2020-01-16&at={tip.id}").headers["Cache-Control"]
+    assert kept == "public, max-age=39600"  # from 12:00 UTC to midnight in Brussels
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [
+        ("/?date=2020-01-01", 400, "The parameter date of this address cannot be used as it is."),
+        ("/?date=", 400, "The parameter date of this address cannot be used as it is."),
+        ("/?on=2020-01-01&on=2021-01-01", 400, "The parameter on of this address cannot be used as it is."),
+        ("/?jurisdiction=XX", 400, "The parameter jurisdiction of this address cannot be used as it is."),
+        ("/?on=2026-02-30", 400, "'2026-02-30' is not a date that exists"),
+        ("/?on=2026", 400, "'2026' is not a day; write YYYY-MM-DD"),
+        ("/?at=yesterday", 400, "'yesterday' is neither a day (2019-11-05), an instant"),
+        ("/?at=2030-01-01", 400, "is in the future"),
+        ("/?at=deadbeef", 404, "'deadbeef' is not a revision of this register"),
+        ("/documents/ema/nothing", 404, "No document 'ema/nothing' is recorded"),
+        ("/documents/EMA/Lemtrada", 400, "is not a document's id"),
+        (f"{LEMTRADA}/versions/9", 404, "has no version 9"),
+        (f"{LEMTRADA}/versions/x", 400, "The parameter version of this address"),
+        (f"{LEMTRADA}/versions/1?at=2000-01-01", 404, "is before the first revision"),
+        (f"{LEMTRADA}/rules/none", 404, "has a rule 'none'"),
+        ("/medicines/none", 404, "No document names the medicine 'none'"),
+        ("/medicines?name=" + "x" * 200, 400, "is longer than 100 letters"),
+        ("/problems/none", 404, "There is no problem of type 'none'"),
+        ("/nowhere", 404, "There is nothing at this address"),
+    ],
+)
+def test_an_error_is_a_page_that_says_what_and_where(client: FlaskClient, address: str, status: int, said: str) -> None:
+    read = page(client, address, status)
+    assert said in read.text
+    assert client.get(address, headers={"Accept": "text/html"}).headers["Cache-Control"] == "no-store"
+
+
+def test_a_wrong_day_is_told_at_the_field_and_in_a_summary_that_leads_to_it(client: FlaskClient) -> None:
+    read = page(client, f"{LEMTRADA}?on=2026-02-30&at=2026-01-01", 400)
+    assert read.first("title").text.startswith("Error: ")
+    assert "#asof-on" in read.links()
+    field = read.all("input", id="asof-on")[0]
+    assert (field.attributes["value"], field.attributes["aria-describedby"]) == ("2026-02-30", "asof-on-error")
+    assert read.all("input", id="asof-at")[0].attributes["value"] == "2026-01-01"
+
+
+def test_an_error_in_the_past_offers_the_present(past: FlaskClient) -> None:
+    read = page(past, "/documents/mhra/valproate?at=2019-01-01", 404)
+    assert "What was recorded later was not known then." in read.main.text
+    page(past, next(href for href in read.links() if href == "/documents/mhra/valproate"))
+
+
+def test_programs_get_problems_and_people_get_pages(client: FlaskClient) -> None:
+    assert client.get("/v1/nowhere", headers={"Accept": "text/html"}).mimetype == problems.MEDIA_TYPE
+    assert client.get("/nowhere", headers={"Accept": "application/json"}).mimetype == problems.MEDIA_TYPE
+    assert client.get("/nowhere").mimetype == "text/html"
+    assert client.post("/", headers={"Accept": "text/html"}).status_code == 405
+
+
+def test_a_register_that_cannot_be_read_is_a_page_that_says_so(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise StoreUnreadable("/somewhere", "the disk is gone")
+
+    monkeypatch.setattr(archive, "at", gone)
+    read = page(door(archive), "/", 503)
+    assert "Please try again in a few seconds." in read.main.text
+    assert "The register in /somewhere cannot be read: the disk is gone" in read.main.text
+
+
+def test_a_host_that_is_not_trusted_still_gets_a_whole_page(corpus: Archive) -> None:
+    client = door(corpus, trusted_hosts=("register.example",))
+    response = client.get("/", headers={"Host": "evil.example", "Accept": "text/html"})
+    assert response.status_code == 400
+    assert b"</html>" in response.data
+
+
+def test_every_kind_of_problem_is_explained(client: FlaskClient) -> None:
+    for name in problems.known():
+        body = page(client, f"/problems/{name}").all("p", **{"class": "govuk-body app-measure"})
+        assert body, name
+        assert len(body[0].text) > 20, name
+
+
+# --- hostile text ----------------------------------------------------------------------------------------
+
+PAYLOADS = ("alert(1)", "alert&lpar;1&rpar;", "fetch('//example.org')", "7*7")
+SHELLS = (
+    "<script>%s</script>",
+    "<ScRiPt >%s</sCrIpT>",
+    '"><img src=x onerror=%s>',
+    "'><img src=x onerror=%s>",
+    "' onmouseover='%s",
+    '" autofocus onfocus=%s x="',
+    "`onload=%s`",
+    "</title><script>%s</script>",
+    "</textarea></select></option><svg onload=%s>",
+    "</svg></desc><svg><script>%s</script>",
+    "<!-- --><b>%s</b><!--",
+    "<style>*{}</style><p style=x:expression(%s)>",
+    "{{ %s }}{%% if 1 %%}x{%% endif %%}",
+    "${%s} #{%s} <%%= %s %%>",
+    "javascript:%s",
+    "java\u00a0script:%s",
+    "data:text/html,<script>%s</script>",
+    "<a href=javascript:%s>x</a>",
+    "<iframe srcdoc='<script>%s</script>'>",
+    "<base href=//example.org/><form action=//example.org/%s>",
+    "&lt;script&gt;%s&lt;/script&gt; &#60;b&#62;",
+    "&quot; onclick=&quot;%s",
+    "]]><![CDATA[<%s>",
+    "%%3Cscript%%3E%s %%22 %%00",
+)
+ODD = (
+    "\u202eright to left\u202c \u200bzero",
+    "e\u0301\U0001f469\u200d\U0001f52c \ufeff",
+    "=cmd|' /C calc'!A0",
+    "../../etc/passwd?x=<y>#z",
+    "x" * 300,
+)
+HOSTILE = (*(shell.replace("%s", payload).replace("%%", "%") for shell in SHELLS for payload in PAYLOADS), *ODD)
+
+
+def bundles(longest: int = 480) -> list[str]:
+    """All of them, as few lines as a field takes."""
+    held = [""]
+    for text in HOSTILE:
+        if len(held[-1]) + len(text) + 3 > longest:
+            held.append("")
+        held[-1] = f"{held[-1]} · {text}".removeprefix(" · ")
+    return held
+
+
+KEPT_AS_THEY_ARE = {
+    "id", "document", "authority", "ref", "kind", "modality", "cohort", "stage", "status", "from", "to", "expected",
+    "date", "ends", "tier", "link", "act", "operator", "sex", "within", "every", "until", "inn", "no_later_than",
+}  # fmt: skip
+LISTS_KEPT = {"jurisdictions", "unconfirmed", "replaces"}
+
+
+def hostile(value: Any, text: str, member: str = "") -> Any:
+    """The value with a text in every place that takes free text, with what it was, so that none is empty."""
+    if isinstance(value, dict):
+        return {name: hostile(one, text, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return value if member in LISTS_KEPT else [hostile(one, text, member) for one in value]
+    if not isinstance(value, str) or member in KEPT_AS_THEY_ARE or member in {"jurisdiction", "source", "what"}:
+        return value
+    return value if member in {"medicines", "system", "type"} else text
+
+
+FULL = {
+    "document": {
+        **document("ema/example", "EU", "UK"),
+        "about": "x",
+        "note": "x",
+        "procedures": [{"type": "article-20", "number": "x"}],
+        "related": [{"title": "x", "note": "x"}, {"document": "ema/example", "title": "x", "note": "x"}],
+    },
+    "version": version(
+        1,
+        since("2025-01-01", to="2030-01-01", ends="expired", ends_basis="x", no_later_than="2026-01-01", delay="x"),
+        awaited("UK", expected="2026-05"),
+        title="x",
+        status_note="x",
+        note="x",
+        medicines=[
+            {"inn": "alemtuzumab", "name": "x", "brands": ["x"], "codes": [{"system": "atc", "code": "x"}]},
+        ],
+        milestones=[
+            {"act": "decided", "by": "x", "date": "2025-01", "note": "x", "as_printed": "x", "source": "decision"}
+        ],
+        sources=[
+            {
+                "id": "decision",
+                "title": "x",
+                "publisher": "x",
+                "tier": "secondary",
+                "link": "https://example.org/",
+                "reference": "x",
+                "note": "x",
+                "as_printed": "x",
+            },
+        ],
+        rules=[
+            rule(
+                "one",
+                number="x",
+                section="x",
+                interpretation="x",
+                medicines=["alemtuzumab"],
+                population={"include": [{"id": "a", "text": "x"}], "exclude": [{"id": "b", "text": "x"}]},
+                thresholds=[{"what": "count", "operator": "<", "value": 3, "unit": "x"}],
+                schedule={"before": True, "until": "P1M", "after": "x"},
+                setting=[{"id": "c", "text": "x"}],
+                codes=[{"system": "atc", "code": "x"}],
+                source={"ref": "decision", "section": "x", "quote": "x", "as_printed": "x", "note": "x"},
+            ),
+            rule("late", commencements=[awaited("EU")]),
+        ],
+    ),
+}
+SHOWN = (
+    "/",
+    "/coming",
+    "/documents",
+    "/documents/ema/example",
+    "/documents/ema/example?jurisdiction=UK",
+    "/documents/ema/example?on=2031-01-01",
+    "/documents/ema/example/versions/1",
+    "/documents/ema/example/rules/one",
+    "/documents/ema/example/rules/late",
+    "/documents/ema/example/history",
+    "/medicines",
+    "/medicines/alemtuzumab",
+)
+
+
+def speaking(template: Path, folder: Path, text: str) -> Iterator[tuple[str, Page]]:
+    """Every page of a register in which each free text is the one given."""
+    archive = Archive(shutil.copytree(template, folder))
+    act = Act("publish", "Mallory <m@example.org>", text, approved_by=text)
+    archive.publish([Proposal(hostile(FULL["document"], text)), Proposal(hostile(FULL["version"], text))], act, NOW)
+    client = door(archive)
+    for address in SHOWN:
+        yield address, page(client, address)
+    archive.close()
+
+
+@pytest.fixture(scope="module")
+def harmless(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+    return dict(speaking(template, tmp_path_factory.mktemp("harmless") / "data", "harmless"))
+
+
+def test_there_are_a_hundred_hostile_texts() -> None:
+    assert len(set(HOSTILE)) > 100
+
+
+@pytest.mark.parametrize("text", bundles(), ids=range(len(bundles())))
+def test_no_text_of_a_document_changes_what_a_page_is_made_of(
+    template: Path, tmp_path: Path, harmless: dict[str, Page], text: str
+) -> None:
+    for address, read in speaking(template, tmp_path / "data", text):
+        assert read.shape == harmless[address].shape, address
+        assert " ".join(text.split()) in read.first("html").text, address
+
+
+@pytest.mark.parametrize("text", HOSTILE[::9], ids=range(len(HOSTILE[::9])))
+@pytest.mark.parametrize("name", ["on", "at", "name", "after", "strange"])
+def test_no_text_of_an_address_changes_what_a_page_is_made_of(client: FlaskClient, name: str, text: str) -> None:
+    response = client.get("/medicines", query_string={name: text}, headers={"Accept": "text/html"})
+    assert response.status_code in (200, 400)
+    read = page(client, response.request.path + "?" + response.request.query_string.decode(), response.status_code)
+    assert not read.all("img")
+    assert "49" not in read.main.text
+
+
+def test_only_addresses_of_the_web_become_links(client: FlaskClient) -> None:
+    link = client.application.jinja_env.get_template("macros/rule.html").module.link  # type: ignore[attr-defined]
+    assert 'href="https://example.org/"' in link("https://example.org/", "x")
+    assert 'href="HTTP://example.org/"' in link("HTTP://example.org/", "x")
+    for bad in ("javascript:alert(1)", "data:text/html,x", "//example.org", " https://x", "ftp://x", "httpss://x", ""):
+        assert "href" not in link(bad, "x"), bad
+
+
+def test_the_moment_of_a_page_is_the_injected_clock(corpus: Archive) -> None:
+    late = door(corpus, datetime(2031, 5, 6, 23, 30, tzinfo=UTC))
+    assert "Today, 7 May 2031, in the EU" in page(late, LEMTRADA).of_class("app-asof__statement")[0].text
+    assert "Today, 7 May 2031, in the UK" in page(late, f"{LEMTRADA}?jurisdiction=UK").of_class("app-asof")[0].text

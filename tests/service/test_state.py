@@ -1,0 +1,175 @@
+"""The tables on both databases: positions without a gap, whoever appends; readers that never skip one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import func, select
+
+from guidance.model import Json
+from service.state import DELIVERY, EVENT, LANE, METADATA, SUBSCRIPTION, Queued, State, instant, stamp
+from tests.service.databases import KINDS, database
+
+WRITERS = 8
+EACH = 12
+
+
+@dataclass(frozen=True)
+class Told:
+    id: str
+    document: str = "ema/lemtrada"
+    occurred_at: str = "2020-01-15T23:00:00Z"
+
+    def json(self) -> dict[str, Json]:
+        return {"id": self.id, "document": self.document, "occurred_at": self.occurred_at}
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with database(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def state(url: str) -> Iterator[State]:
+    opened = State(url)
+    yield opened
+    opened.close()
+
+
+def write(url: str, writer: int, start: float) -> None:
+    state = State(url)
+    while time.monotonic() < start:
+        time.sleep(0.001)
+    for number in range(EACH):
+        shared = Told(f"shared-{number}")
+        state.append([Told(f"{writer}-{number}-a"), shared, Told(f"{writer}-{number}-b")])
+    state.close()
+
+
+def test_the_migrations_make_exactly_the_tables_that_are_declared(state: State) -> None:
+    with state.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_opening_again_changes_nothing(state: State, url: str) -> None:
+    assert state.append([Told("a")]) == [1]
+    again = State(url)
+    assert [position for position, _ in again.events()] == [1]
+    again.close()
+
+
+def test_eight_processes_may_open_an_empty_database_at_once_and_append_without_gap_or_twin(url: str) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["service.state", "guidance.events"])
+    start = time.monotonic() + 3
+    writers = [context.Process(target=write, args=(url, writer, start)) for writer in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    state = State(url)
+    read: list[tuple[int, str]] = []
+    while any(writer.is_alive() for writer in writers) or state.tip() > len(read):
+        state.wait(len(read), 0.05)
+        read += [(position, body["id"]) for position, body in state.events(read[-1][0] if read else 0, 37)]
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert [position for position, _ in read] == list(range(1, WRITERS * EACH * 2 + EACH + 1))
+    ids = [name for _, name in read]
+    assert len(set(ids)) == len(ids)
+    for writer in range(WRITERS):
+        own = [name for name in ids if name.startswith(f"{writer}-")]
+        assert own == [f"{writer}-{number}-{part}" for number in range(EACH) for part in "ab"]
+    state.close()
+
+
+def test_an_event_that_is_known_is_appended_once(state: State) -> None:
+    assert state.append([Told("a"), Told("b"), Told("a")]) == [1, 2]
+    assert state.append([Told("b"), Told("c")]) == [3]
+    assert state.append([Told("c")]) == []
+    assert state.append([]) == []
+    assert [body["id"] for _, body in state.events(1, 10)] == ["b", "c"]
+
+
+def test_a_reader_pages_to_the_end(state: State) -> None:
+    state.append([Told(str(number)) for number in range(1200)])
+    assert [position for position, _ in state.events(1190, 5)] == [1191, 1192, 1193, 1194, 1195]
+    assert state.events(1200) == []
+    assert state.tip() == 1200
+
+
+def test_events_are_found_by_when_they_occurred(state: State) -> None:
+    state.append([Told("a", occurred_at="2020-01-15T23:00:00Z"), Told("b", occurred_at="2020-02-01T00:00:00+01:00")])
+    january = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 31, 23, tzinfo=UTC)
+    assert [body["id"] for _, body in state.between(*january)] == ["a"]
+
+
+def test_waiting_ends_when_another_process_appends(state: State, url: str) -> None:
+    other = State(url)
+    threading.Timer(0.4, lambda: other.append([Told("late")])).start()
+    began = time.perf_counter()
+    assert state.wait(0, 10)
+    assert time.perf_counter() - began < 1.5
+    assert state.wait(0, 0)
+    other.close()
+
+
+def test_an_event_is_seen_within_100_milliseconds_of_its_commit(state: State, url: str) -> None:
+    other = State(url)
+    state.wait(0, 0.6)  # the watch is up
+    late: list[float] = []
+    for number in range(10):
+        committed: list[float] = []
+
+        def append(number: int = number, committed: list[float] = committed) -> None:
+            other.append([Told(str(number))])
+            committed.append(time.perf_counter())
+
+        timer = threading.Timer(0.05, append)
+        timer.start()
+        assert state.wait(number, 5)
+        seen = time.perf_counter()
+        timer.join()
+        late.append(seen - committed[0])
+    assert sorted(late)[5] < 0.1
+    other.close()
+
+
+def test_waiting_is_bounded(state: State) -> None:
+    began = time.perf_counter()
+    assert not state.wait(0, 0.2)
+    assert 0.15 < time.perf_counter() - began < 1
+
+
+def test_how_far_events_were_derived_is_kept(state: State) -> None:
+    assert state.derived() is None
+    state.derived_to(3, datetime(2020, 1, 1, tzinfo=UTC))
+    state.derived_to(5, datetime(2020, 1, 2, tzinfo=UTC))
+    assert state.derived() == (5, datetime(2020, 1, 2, tzinfo=UTC))
+
+
+def test_an_instant_survives_its_stamp() -> None:
+    for moment in (datetime(1969, 1, 1, tzinfo=UTC), datetime(2026, 2, 2, 12, 0, 0, 123456, tzinfo=UTC)):
+        assert instant(stamp(moment)) == moment
+    assert stamp(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=7)) == 7
+
+
+def test_a_lane_keeps_its_head_while_more_is_queued_behind_it(state: State) -> None:
+    with state.writing() as connection:
+        row = dict.fromkeys(("owner", "name", "url", "origin", "filter", "state", "why", "challenge"), "")
+        connection.execute(SUBSCRIPTION.insert(), [{**row, "id": "s", "created_at": 0, "streak": 0, "cursor": 0}])
+        first = state.enqueue(connection, [Queued("s", "d", "event", "a"), Queued("s", "e", "event", "b")])
+        second = state.enqueue(connection, [Queued("s", "d", "event", "c")])
+    with state.reading() as connection:
+        heads = connection.execute(select(LANE.c.document, LANE.c.head).order_by(LANE.c.document)).all()
+        assert [tuple(head) for head in heads] == [("d", first[0]), ("e", first[1])]
+        assert second[0] > first[1]
+        assert connection.execute(select(func.count()).select_from(DELIVERY)).scalar_one() == 3
+        assert connection.execute(select(func.count()).select_from(EVENT)).scalar_one() == 0

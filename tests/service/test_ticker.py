@@ -1,0 +1,231 @@
+"""The event log holds what history implies: after every restart, whatever the clock did meanwhile."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guidance.archive import Archive, Proposal
+from guidance.errors import ActRefused, InvalidDocument
+from guidance.store import Act
+from service import ticker
+from service.state import State
+from tests.guidance import bodies
+
+Json = Any
+Acts = Callable[..., Act]
+BEGAN = datetime(2019, 11, 1, 9, tzinfo=UTC)
+NONE = timedelta(0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[State]:
+    opened = State(tmp_path / "state.sqlite")
+    yield opened
+    opened.close()
+
+
+def told(log: State) -> list[Json]:
+    """Everything in the log, in order."""
+    return [told for _, told in log.events(0, 100_000)]
+
+
+def implied(archive: Archive, until: datetime) -> list[Json]:
+    return [event.json() for event in ticker.implied(archive, until)]
+
+
+class Publisher:
+    """Records whatever comes to its mind about a few documents."""
+
+    def __init__(self, archive: Archive, seed: int) -> None:
+        self.archive, self.random = archive, random.Random(seed)
+        self.count: dict[str, int] = {}
+
+    def act(self, now: datetime) -> None:
+        name = self.random.choice(["ema/one", "ema/two", "mhra/three", "nice/four"])
+        act = Act("publish", "Ada <ada@example.org>", "because")
+        if name not in self.count:
+            self.archive.publish([Proposal(bodies.document(name, "EU", "UK"))], act, now)
+            self.count[name] = 0
+        number = self.random.randint(1, self.count[name] + 1)
+        try:
+            self.say(name, number, act, now)
+        except (ActRefused, InvalidDocument):
+            return
+        self.count[name] = max(self.count[name], number)
+
+    def say(self, name: str, number: int, act: Act, now: datetime) -> None:
+        day = (now + timedelta(days=self.random.randint(-3, 12))).date().isoformat()
+        places = self.random.choice([("EU", "UK"), ("EU",), ("UK",), ("EU", "GB")])
+        begins = self.random.choice([bodies.since(day, *places)] * 4 + [bodies.awaited(*places, expected=day[:7])])
+        body = bodies.version(number, begins, document=name, title=f"Version {number} of {self.random.random()}")
+        if number > self.count[name]:
+            self.archive.publish([Proposal(body)], act, now)
+        elif self.random.random() < 0.4:
+            self.archive.correct(Proposal({**body, "status": "withdrawn"}), act, now)
+        else:
+            self.archive.correct(Proposal(body), act, now)
+
+
+def test_after_120_restarts_with_jumps_of_the_clock_nothing_is_missing_and_nothing_is_there_twice(
+    archive: Archive, tmp_path: Path
+) -> None:
+    publisher, chance = Publisher(archive, 4), random.Random(2020)
+    now = BEGAN
+    for _ in range(120):
+        log = State(tmp_path / "state.sqlite")
+        now += chance.choice([-12, 12, 12, 12, 1, 30, 60, 200]) * timedelta(hours=1)
+        for _ in range(chance.randint(0, 3)):
+            publisher.act(ticker.steady(lambda shown=now: shown, log)())
+            if chance.random() < 0.5:
+                ticker.tick(archive, log, now)
+            now += timedelta(minutes=chance.randint(0, 400))
+        if chance.random() < 0.8:
+            ticker.tick(archive, log, now)
+        log.close()
+    log = State(tmp_path / "state.sqlite")
+    now += timedelta(days=60)
+    ticker.tick(archive, log, now)
+    found, expected = told(log), implied(archive, now)
+    log.close()
+    kinds = {event["kind"] for event in found}
+    assert {"withdrawn-before-effect", "in-force", "ended", "reminder", "rescheduled"} <= kinds
+    assert len({event["id"] for event in found}) == len(found)
+    assert {event["id"] for event in expected} - {event["id"] for event in found} == set()
+    assert found == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_long_sleep_or_many_short_ones_make_the_same_log(archive: Archive, tmp_path: Path, seed: int) -> None:
+    publisher, chance = Publisher(archive, seed), random.Random(seed)
+    often, once = State(tmp_path / "often.sqlite"), State(tmp_path / "once.sqlite")
+    now = BEGAN
+    for _ in range(30):
+        publisher.act(now)
+        ticker.tick(archive, often, now)
+        now += timedelta(minutes=chance.randint(1, 3000))
+        ticker.tick(archive, often, now)
+    ticker.tick(archive, once, now)
+    assert told(once) == told(often) == implied(archive, now)
+    often.close()
+    once.close()
+
+
+def test_ticking_again_adds_nothing(archive: Archive, log: State, act: Acts) -> None:
+    published(archive, act, "2020-01-16")
+    now = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    assert ticker.tick(archive, log, now, settle=NONE) == 5
+    assert ticker.tick(archive, log, now, settle=NONE) == 0
+    assert ticker.anew(archive, log, now + timedelta(minutes=1)) == 0
+
+
+def published(archive: Archive, act: Acts, day: str, name: str = "ema/example") -> None:
+    archive.publish([Proposal(bodies.document(name))], act(), BEGAN)
+    archive.publish([Proposal(bodies.version(1, bodies.since(day), document=name))], act(), BEGAN)
+
+
+def test_a_day_is_told_of_once_nobody_can_record_anything_before_it_any_more(
+    archive: Archive, log: State, act: Acts
+) -> None:
+    published(archive, act, "2020-01-16")
+    midnight = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    ticker.tick(archive, log, midnight + timedelta(seconds=1))
+    assert told(log)[-1]["kind"] == "reminder"
+    waiting = midnight - timedelta(seconds=1)
+    withdrawn = bodies.version(1, bodies.since("2020-01-16"), status="withdrawn")
+    archive.correct(Proposal(withdrawn), act(), waiting)
+    ticker.tick(archive, log, midnight + timedelta(seconds=6))
+    assert [event["kind"] for event in told(log)][-1] == "withdrawn-before-effect"
+
+
+def test_whatever_is_recorded_after_the_beginning_of_a_day_settles_it(archive: Archive, log: State, act: Acts) -> None:
+    published(archive, act, "2020-01-16")
+    midnight = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    archive.publish([Proposal(bodies.document("ema/other"))], act(), midnight + timedelta(seconds=1))
+    ticker.tick(archive, log, midnight + timedelta(seconds=1))
+    assert told(log)[-1]["kind"] == "in-force"
+
+
+def test_a_revision_is_told_of_though_the_clock_stands_before_it(archive: Archive, log: State, act: Acts) -> None:
+    published(archive, act, "2020-01-16")
+    assert ticker.tick(archive, log, BEGAN - timedelta(days=3)) == 1
+
+
+def test_a_clock_for_acts_does_not_fall_behind_what_was_told(archive: Archive, log: State, act: Acts) -> None:
+    published(archive, act, "2020-01-16")
+    midnight = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    ticker.tick(archive, log, midnight, settle=NONE)
+    assert ticker.steady(lambda: midnight - timedelta(hours=12), log)() == midnight
+    assert ticker.steady(lambda: midnight + timedelta(hours=12), log)() == midnight + timedelta(hours=12)
+    far_back = midnight - timedelta(days=100)
+    assert ticker.steady(lambda: far_back, log)() == far_back
+
+
+def test_a_store_that_was_brought_back_is_derived_from_its_beginning(archive: Archive, log: State, act: Acts) -> None:
+    published(archive, act, "2020-01-16")
+    log.derived_to(900, datetime(2030, 1, 1, tzinfo=UTC))
+    assert ticker.tick(archive, log, BEGAN) == 1
+
+
+def test_a_tick_does_not_walk_the_register(
+    archive: Archive, log: State, act: Acts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        published(archive, act, "2020-03-01", f"ema/other-{number}")
+    published(archive, act, "2020-01-16")
+    ticker.tick(archive, log, datetime(2020, 1, 10, tzinfo=UTC))
+    looked: list[str] = []
+    window = ticker.window
+    monkeypatch.setattr(ticker, "window", lambda base, *rest: looked.append(base.document.id) or window(base, *rest))
+    ticker.tick(archive, log, datetime(2020, 1, 17, tzinfo=UTC))
+    assert looked == ["ema/example"]
+    assert told(log)[-1]["kind"] == "in-force"
+
+
+def test_a_running_ticker_tells_of_a_revision_at_once_and_of_a_day_when_it_begins(
+    archive: Archive, log: State, act: Acts
+) -> None:
+    hands = [datetime(2020, 1, 15, 22, tzinfo=UTC)]
+    stopped = threading.Event()
+    running = threading.Thread(target=ticker.run, args=(archive, log, lambda: hands[0], stopped))
+    running.start()
+    try:
+        published(archive, act, "2020-01-16")
+        assert log.wait(3, 20)
+        assert [event["kind"] for event in told(log)] == ["published", "reminder", "reminder", "reminder"]
+        hands[0] += timedelta(hours=1, seconds=6)
+        assert log.wait(4, 20)
+        assert told(log)[-1]["kind"] == "in-force"
+    finally:
+        stopped.set()
+        running.join(20)
+
+
+def test_a_ticker_goes_on_after_a_failure(
+    archive: Archive, log: State, act: Acts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([OSError("no space left"), None])
+    tick = ticker.tick
+
+    def failing(*all_of: Any) -> int:
+        failure = next(failures, None)
+        if failure:
+            raise failure
+        return tick(*all_of)
+
+    monkeypatch.setattr(ticker, "tick", failing)
+    monkeypatch.setattr(ticker, "RETRY", 0.01)
+    published(archive, act, "2020-01-16")
+    stopped = threading.Event()
+    running = threading.Thread(target=ticker.run, args=(archive, log, lambda: BEGAN, stopped))
+    running.start()
+    assert log.wait(0, 20)
+    stopped.set()
+    running.join(20)
+    assert "could not be derived" in caplog.text
