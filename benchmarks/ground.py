@@ -31,6 +31,11 @@ class Ground:
     say: Say
 
     @property
+    def warm(self) -> int:
+        """Thousands of answers until a cache of the usual size is full; fewer where little is measured at all."""
+        return min(5, self.questions // 400)
+
+    @property
     def fewer(self) -> Shape:
         """A tenth of the documents."""
         return Shape(max(10, self.shape.documents // 10), self.shape.versions, self.shape.rules)
@@ -82,8 +87,8 @@ class Questions:
     def document(self) -> str:
         return name_of(self.shape, self.chance.randrange(self.shape.documents))
 
-    def day(self) -> date:
-        return FIRST + timedelta(self.chance.randrange((LAST - FIRST).days + 200))
+    def day(self, since: date = FIRST) -> date:
+        return since + timedelta(self.chance.randrange((LAST - since).days + 200))
 
     def path(self) -> str:
         return f"/v1/documents/{self.document()}?on={self.day()}"

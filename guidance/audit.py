@@ -109,6 +109,8 @@ def _index(store: Store, index: Index) -> Iterator[str]:
                     yield f"the index's table {table} is not what the store implies; run 'inforce rebuild'"
         except StoreError as error:
             yield str(error)
+        except (LookupError, TypeError, ValueError, sqlite3.Error) as error:  # content that no act of ours recorded
+            yield f"no index can be derived from what is recorded: {error!r}"
         finally:
             fresh.close()
 

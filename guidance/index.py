@@ -245,8 +245,11 @@ class Index:
         self.file()
         try:
             tip = self.tip()
-            if tip is not None and tip.id == store.head():
+            head = store.head()
+            if tip is not None and tip.id == head:
                 return tip
+            if tip is not None and head is None:  # a register does not forget: its branch was lost
+                raise StoreError(f"the index stands at revision {tip.id}, but {store.path} has lost its branch")
             if tip is not None and self._follow(store):
                 return self.tip()
         except sqlite3.DatabaseError as error:
@@ -612,7 +615,13 @@ class Index:
         """
         found: list[Row] = []
         for place in places:
-            found += self.sql.execute(COMING_OF, (name, place, day, position, limit)).fetchall()
+            rows = self.sql.execute(
+                f"{COMING} ORDER BY first LIMIT ?5", (name, place, day, position, limit + 1)
+            ).fetchall()
+            if len(rows) > limit:
+                undated = self.sql.execute(f"{COMING} AND first={FOREVER}", (name, place, day, position))
+                rows = [*(row for row in rows[:limit] if row[0] < FOREVER), *undated]
+            found += rows
         return found if len(places) == 1 else sorted(found, key=lambda row: row[:1])
 
     def all_coming(self, day: int, position: int, limit: int = 100) -> list[Row]:
@@ -670,9 +679,6 @@ BODILESS: Final = (
 COMING: Final = (
     "SELECT first, overdue, gone, told, jurisdiction, version, rule FROM coming "
     "WHERE document=?1 AND jurisdiction=?2 AND first>?3 AND gone>?3 AND since<=?4 AND till>?4"
-)
-COMING_OF: Final = (
-    f"SELECT * FROM ({COMING} AND first<{FOREVER} ORDER BY first LIMIT ?5) UNION ALL {COMING} AND first={FOREVER}"
 )
 KEYS: Final = {
     "document": (("id", 0),),

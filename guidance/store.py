@@ -370,7 +370,8 @@ class Store:
         head, parent = self.head(), base.id if base else None
         if head != parent:
             raise StaleRevision(parent or "", head or "")
-        for left in (self._ref.with_suffix(".lock"), self.path / "HEAD.lock"):
+        kept = (self.path / "objects" / "pack").glob("*.keep")
+        for left in (self._ref.with_suffix(".lock"), self.path / "HEAD.lock", *kept):  # each would stop this one
             left.unlink(missing_ok=True)
         command = ["git", "fast-import", "--quiet", "--done", "--date-format=raw", "--depth=50"]
         with self._running(command, stdin=subprocess.PIPE, pass_fds=(lock,)) as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 
@@ -78,6 +79,14 @@ def _chain(jurisdiction: str) -> tuple[str, ...]:
 
 
 _CHAINS: Final = {name: _chain(name) for name in JURISDICTIONS}
+
+
+def outermost(jurisdictions: Iterable[str]) -> list[str]:
+    """The jurisdictions that are not part of another of them, by name: GB, NI, UK -> UK."""
+    found = set(jurisdictions)
+    return sorted(place for place in found if not set(within(place)[1:]) & found)
+
+
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     whole: tuple(part for part in JURISDICTIONS if part != whole and whole in within(part)) for whole in JURISDICTIONS
 }

@@ -64,6 +64,12 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
     return app
 
 
+def load(config: Config, *_: Any) -> Flask:
+    """The application for a worker: made after it has started, so that nothing is shared across a fork."""
+    logs.start(config.log_level)
+    return create_app(config)
+
+
 def _begin() -> None:
     g.began = time.perf_counter()
     length = request.content_length or 0

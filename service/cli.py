@@ -24,6 +24,7 @@ from guidance.model import Json, day_of, document_id
 from guidance.schema import check_document, check_version, read, warnings
 from guidance.store import Act
 from service import answers, comparing, config, params, problems, server, tables
+from service.app import load
 from service.clock import system_clock
 from service.config import Config
 from service.formats import FORMATS, Answer
@@ -127,7 +128,8 @@ class Shown:
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.tasks: dict[str, Any] = {}
         self.bar.start()
         return self.step
@@ -512,4 +514,4 @@ def _serve(settings: Config) -> None:
     archive.tip()
     archive.close()
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
-    server.serve(settings)
+    server.serve(settings, load)

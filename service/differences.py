@@ -100,7 +100,7 @@ def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> d
     }
 
 
-def _rule(body: Json, item: Json) -> Json:
+def _rule(body: Json, item: Mapping[str, Any]) -> Json:
     if body is None or item["subject"] != "rule":
         return None
     return next((rule for rule in body["rules"] if rule["id"] == item["name"]), None)
@@ -173,6 +173,22 @@ def source(item: Json, old: Json, new: Json) -> Json:
     return None
 
 
+def act(item: Mapping[str, Any], recorded: Sequence[tuple[Json, Json]]) -> Json:
+    """The first of the last acts on a version that left what changed as it is now."""
+    held = [(revision, _part(body, item)) for revision, body in recorded]
+    found = held[-1][0]
+    for revision, part in reversed(held):
+        if part != held[-1][1]:
+            break
+        found = revision
+    return found
+
+
+def _part(body: Json, item: Mapping[str, Any]) -> Json:
+    """The rule, or the member, that a change is about."""
+    return _rule(body, item) if item["subject"] == "rule" else body.get(item["name"])
+
+
 def ending(item: Json) -> str | None:
     """Why a rule stands on the older side only."""
     if "ending" not in item:
@@ -234,11 +250,16 @@ def heading(question: str, asked: Mapping[str, str]) -> str:
         first, second = (asked[side].rpartition("@")[2] for side in ("from", "to"))
         return f"What changed from version {first} to version {second}"
     if question == "in-force":
-        return f"What changed in force between {views.day(asked['from'])} and {views.day(asked['to'])}"
+        return f"What changed in force between {_day(asked['from'])} and {_day(asked['to'])}"
     moments = " and ".join(moment(asked.get(side)) for side in ("from_at", "to_at"))
     if question == "corrections":
-        return f"What the register said of {views.day(asked['on'])}: {moments}"
+        return f"What the register said of {_day(asked['on'])}: {moments}"
     return f"What the register recorded between {moments}"
+
+
+def _day(text: str) -> str:
+    """A day that no line breaks."""
+    return views.day(text).replace(" ", "\u00a0")
 
 
 def moment(text: str | None) -> str:
@@ -246,5 +267,5 @@ def moment(text: str | None) -> str:
     if not text:
         return "now"
     if len(text) == 10 and text[4] == "-":
-        return f"the end of {views.day(text)}"
+        return f"the end of {_day(text)}"
     return views.instant(text) if "T" in text else f"revision {text[:10]}"

@@ -36,16 +36,20 @@ class Front:
     def __init__(self, inner: Wsgi, desk: Desk, release: str, headers: Mapping[str, str]) -> None:
         self.inner, self.desk, self.release = inner, desk, release
         self.turn = threading.Lock()
+        """One thread at a time: SQLite lets go of the interpreter at every row, and threads that all look something up
+        would wait for each other row by row. Taking turns, they wait once."""
         self.headers = [("Content-Type", JSON), ("Vary", "Accept"), *headers.items()]
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         began = time.perf_counter()
         given = self.plainly(environ)
-        found = self.in_turn(environ, *given) if given else None
+        with self.turn:
+            found = self.answer(environ, *given) if given else None
+            if found is not None:
+                logs.request(environ, "200 OK", (time.perf_counter() - began) * 1000)
         if found is None:
             return self.inner(environ, start)
         headers, body = found
-        logs.request(environ, "200 OK", (time.perf_counter() - began) * 1000)
         start("200 OK", headers)
         return [body]
 
@@ -66,12 +70,6 @@ class Front:
         named = HOST.fullmatch(host)
         trusted = self.desk.config.trusted_hosts
         return named is not None and (not trusted or named[1] in trusted)
-
-    def in_turn(self, *question: Any) -> tuple[list[tuple[str, str]], bytes] | None:
-        """One thread after the other: SQLite lets go of the interpreter at each row, and threads that are all about to
-        look something up would wait for each other at every row instead of once."""
-        with self.turn:
-            return self.answer(*question)
 
     def answer(
         self, environ: dict[str, Any], name: str, given: dict[str, str]

@@ -13,7 +13,7 @@ import orjson
 from guidance.index import FOREVER, Row
 from guidance.model import Json
 from guidance.register import IN_FORCE, scope
-from guidance.vocabulary import within
+from guidance.vocabulary import outermost
 from service.answers import Register
 
 
@@ -113,12 +113,6 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
         "no_later_than": next((c["no_later_than"] for c in version["commencements"] if "no_later_than" in c), None),
         "at_latest": any(c.get("at_latest") for c in version["commencements"]),
     }
-
-
-def outermost(places: Iterable[str]) -> list[str]:
-    """The places that are not within another of them, in their order."""
-    found = list(dict.fromkeys(places))
-    return sorted(place for place in found if not set(within(place)[1:]) & set(found))
 
 
 # --- what each document says -----------------------------------------------------------------------------

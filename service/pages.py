@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import orjson
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, Response, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
-from guidance.errors import BadParameter, NotFound
+from guidance.errors import NotFound
 from guidance.index import FOREVER
 from guidance.model import Document, Json, document_id
 from guidance.redline import redline
@@ -27,6 +28,10 @@ PAGES: Final = Blueprint("pages", __name__)
 MEDICINES: Final = 20
 DOCUMENTS: Final = 50
 COMING: Final = 100
+HITS: Final = 50
+FEW: Final = 5
+STATES: Final = 24
+"""States of knowledge that are drawn at most, the newest."""
 LATELY: Final = 5
 SOON: Final = 4
 REVISIONS: Final = 20
@@ -57,7 +62,6 @@ def home() -> Response:
 
 def _listed(visit: Visit, found: Json) -> dict[str, Any]:
     """Medicines as a page lists them, and where the next ones are."""
-    kept = {name: visit.given.get(name) for name in ("name",)}
     following = found["next_after"]
     listed = [
         {
@@ -70,8 +74,8 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
     ]
     return {
         "medicines": listed,
-        "next_href": visit.to(request.path, after=following, **kept) if following else None,
-        "first_href": visit.to(request.path, **kept) if "after" in visit.given else None,
+        "next_href": visit.to(request.path, after=following) if following else None,
+        "first_href": visit.to(request.path) if "after" in visit.given else None,
     }
 
 
@@ -163,8 +167,14 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "versions": [{**one, "in_force": views.periods(one["in_force"])} for one in reversed(versions)],
         "revisions_told": views.revisions(name, history["revisions"]),
         "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
+        "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
         "drawing": _drawing(value, answer, to, today(seen.now, answer["jurisdiction"])),
     }
+
+
+def _comparing(visit: Visit, path: str, old: int, new: int) -> str:
+    """Where two versions are compared: of the question, only where it looks from goes with them."""
+    return views.address(visit.asked("at"), path, **{"from": f"@{old}", "to": f"@{new}"})
 
 
 def _latest(value: Document) -> Json:
@@ -267,6 +277,31 @@ def _through_versions(visit: Visit, value: Document, rule: str) -> list[dict[str
     return steps
 
 
+@PAGES.get("/documents/<authority>/<name>/times")
+def times(authority: str, name: str) -> Response:
+    """Both times at once: what was in force through time, as each revision that changed it had it."""
+    visit = Visit()
+    known = document_id(f"{authority}/{name}")
+    visit.seen.known(known)
+    answer = plain(answers.document(visit.seen, known))
+    place, on = answer["jurisdiction"], date.fromisoformat(answer["on"])
+    index, position = visit.seen.archive.index, visit.seen.position
+    revisions = index.history(known, position, limit=STATES)
+    values = [(one.json(), index.document(known, one.position)) for one in reversed(revisions)]
+    states = views.beliefs(values, place, on, visit.to)
+    lanes = [state["lane"] for state in states]
+    marks = views.marks(on, today(visit.seen.now, place))
+    told = {
+        "id": known,
+        "title": answer["document"]["title"],
+        "place": place,
+        "states": states,
+        "drawing": {**timeline.drawn(lanes, marks), "desc": views.told(lanes, on, marks[0].day)} if lanes else None,
+        "older": len(revisions) == STATES,
+    }
+    return visit.show("times.html", told, place, answer["next_change_on"])
+
+
 @PAGES.get("/documents/<authority>/<name>/history")
 def history(authority: str, name: str) -> Response:
     visit = Visit("before")
@@ -289,20 +324,34 @@ def history(authority: str, name: str) -> Response:
 
 
 @PAGES.get("/medicines")
-def medicines() -> Any:
-    visit = Visit("after", "name")
+def medicines() -> Response:
+    visit = Visit("after")
     after = params.segment(visit.given.get("after"), "after") or ""
-    name = visit.given.get("name", "")
-    if len(name) > 100:
-        raise BadParameter("name", f"{name[:40]}…", "is longer than 100 letters")
-    text = "-".join(name.lower().split())
-    found = overview.named_like(visit.seen, text, MEDICINES) if text else None
-    if found and [one["inn"] for one in found["medicines"][:1]] == [text]:
-        return redirect(visit.to(f"/medicines/{text}"))
-    if found is not None:
-        found["more"], found["next_after"] = found["next_after"] is not None, None
-    told = _listed(visit, found or overview.by_medicine(visit.seen, after, MEDICINES))
-    return visit.show("medicines.html", {**told, "name": name, "more": bool(found and found["more"])})
+    return visit.show("medicines.html", _listed(visit, overview.by_medicine(visit.seen, after, MEDICINES)))
+
+
+@PAGES.get("/search")
+def search() -> Response:
+    """Medicines by name, then documents and rules by their words, as recorded now whatever else is asked."""
+    visit = Visit("q")
+    asked = visit.given.get("q", "")
+    found = plain(answers.found(visit.seen, asked, HITS))["found"] if asked else []
+    slug = "-".join(asked.lower().split())
+    medicines = overview.named_like(visit.seen, slug, FEW) if slug else {"medicines": [], "next_after": None}
+    medicines["next_after"] = None
+    index, tip = visit.seen.archive.index, visit.seen.archive.tip()
+    titles = {
+        name: orjson.loads(index.document_row(name, tip.position)[0])["title"]
+        for name in {hit["document"] for hit in found}
+        if tip
+    }
+    told = {
+        **_listed(visit, medicines),
+        "q": asked,
+        "hits": [{**hit, "in": titles[hit["document"]]} for hit in found],
+        "more": len(found) == HITS,
+    }
+    return visit.show("search.html", told)
 
 
 @PAGES.get("/medicines/<inn>")

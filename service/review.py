@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -64,6 +65,7 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
     answer = plain(comparing.difference(visit.seen, name, {**sides, **own}))
     bodies = _reading(visit.seen)
     found = differences.changes(answer, bodies)
+    acts = _acting(visit.seen, name)
     content, _ = visit.seen.archive.index.document_row(name, visit.seen.position)
     to = _keeping(visit, {**sides, **({"on": own["on"]} if "on" in own else {})})
     path = f"/documents/{name}/compare"
@@ -74,13 +76,13 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
-        "changes": [{**one, **_acts(visit.seen, name, one["side"])} for one in found],
+        "changes": [{**one, **acts(one)} for one in found],
         "unchanged": differences.unchanged(answer, bodies),
         "pairs": [_pair(visit, name, side) for side in answer["sides"]],
         "view": view,
         "views": [(key, text, to(path, view=key), key == view) for key, text in differences.VIEWS.items()],
         "swapped": visit.to(path, **_swapped(sides), **({"on": own["on"]} if "on" in own else {})),
-        "exports": _exports(to, name),
+        "exports": _exports(to, name, answer["sides"]),
         "sides": sides,
         **_form(own),
         "action": path,
@@ -111,9 +113,12 @@ def _swapped(sides: Mapping[str, str]) -> dict[str, str]:
     return {turned[side]: value for side, value in sides.items()}
 
 
-def _exports(to: views.To, name: str) -> list[tuple[str, str]]:
+def _exports(to: views.To, name: str, pairs: Sequence[Json]) -> list[tuple[str, str]]:
+    """The forms in which a comparison can be taken away; a patch needs one pair of states that both stand."""
     machine, page = f"/v1/documents/{name}/diff", f"/documents/{name}/compare"
-    words = {"docx": "Word, with tracked changes", "csv": "CSV", "json": "JSON", "patch": "JSON patch"}
+    words = {"docx": "Word, with tracked changes", "csv": "CSV", "json": "JSON"}
+    if len(pairs) == 1 and all(pairs[0][side]["version"] for side in ("old", "new")):
+        words["patch"] = "JSON patch"
     machines = [(text, to(machine, format=key)) for key, text in words.items()]
     return [("PDF", to(page, format="pdf")), *machines]
 
@@ -140,18 +145,29 @@ def _position(seen: answers.Register, side: Json) -> int:
     return seen.archive.index.revision(revision).position if revision else seen.position
 
 
-def _acts(seen: answers.Register, name: str, sides: Json) -> dict[str, Any]:
-    """Who recorded the version that a change came with, when and why, and when it is in force.
+def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """For a change: the act that first recorded it so, and when the version that it came with is in force.
 
-    Of the newer side, else of the older.
+    Of the newer side, else of the older. A later correction of something else is not why a rule reads as it does.
     """
-    side = sides["new"] if sides["new"]["version"] else sides["old"]
-    number, position = int(side["version"].partition("@")[2]), _position(seen, side)
     index = seen.archive.index
-    return {
-        "recording": index.recording(name, number, position).json(),
-        "in_force": {"number": number, "periods": views.periods(index.periods(name, number, position))},
-    }
+
+    @cache
+    def recorded(number: int, position: int) -> list[tuple[Json, Json]]:
+        """(revision, body) of each time that a version was recorded, oldest first."""
+        found = ((one.json(), map(orjson.loads, contents)) for one, contents in index.recorded(position, name))
+        return [(one, body) for one, bodies in found for body in bodies if body.get("number") == number]
+
+    def acts(change: Mapping[str, Any]) -> dict[str, Any]:
+        sides = change["side"]
+        side = sides["new"] if sides["new"]["version"] else sides["old"]
+        number, position = int(side["version"].partition("@")[2]), _position(seen, side)
+        return {
+            "recording": differences.act(change, recorded(number, position)),
+            "in_force": {"number": number, "periods": views.periods(index.periods(name, number, position))},
+        }
+
+    return acts
 
 
 def _pair(visit: Visit, name: str, side: Json) -> dict[str, Any]:

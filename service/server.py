@@ -6,25 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Flask
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
-from service import logs
-from service.app import create_app
 from service.config import Config
 
 
-def load(config: Config, *_: Any) -> Callable[..., Any]:
-    """Run in each worker after it has started, so that nothing is shared across a fork."""
-    logs.start(config.log_level)
-    app: Flask = create_app(config)
-    return app
-
-
-def serve(config: Config, load: Callable[..., Callable[..., Any]] = load) -> None:
-    """Serve until told to stop (SIGTERM or SIGINT)."""
+def serve(config: Config, load: Callable[..., Callable[..., Any]]) -> None:
+    """Serve until told to stop (SIGTERM or SIGINT) what `load` makes of the configuration in each worker."""
     server = Granian(
         "inforce",
         address=config.host,

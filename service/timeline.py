@@ -53,6 +53,8 @@ class Lane:
     label: str
     stretches: tuple[Stretch, ...]
     awaited: tuple[Stretch, ...] = ()
+    learned: date | None = None
+    """The day on which this was recorded, where that is to be marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,15 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark]) -> dict[str, Any]:
     top = max((mark["level"] for mark in placed), default=0) * LABEL_LINE + LABEL_LINE + 8
     bars: list[Shape] = []
     labels: list[Shape] = []
+    points: list[Shape] = []
     y = float(top)
     for lane in lanes:
         if len(lanes) > 1:
-            labels.append({"x": SIDE, "y": y + 15, "label": lane.label})
+            labels.append({"x": _label_x(scale, lane), "y": y + 15, "label": lane.label})
             y += LANE_LABEL
         bars.extend(_bar(scale, stretch, y, BAR) for stretch in lane.stretches)
+        if lane.learned:
+            points.append({"x": scale.x(lane.learned), "y": y - LANE_LABEL + 10, "kind": "learned"})
         y += BAR if lane.stretches else 0
         for stretch in lane.awaited:
             y += GAP
@@ -103,12 +108,20 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark]) -> dict[str, Any]:
     for mark in placed:
         mark.update(y1=top - 6 - mark.pop("level") * LABEL_LINE, y2=bottom)
     ticks = [{**tick, "y1": top - 6, "y2": bottom} for tick in _ticks(scale)]
-    return {"width": WIDTH, "height": bottom + 26, "bars": bars, "marks": placed, "ticks": ticks, "lanes": labels}
+    return {
+        "width": WIDTH,
+        "height": bottom + 26,
+        "bars": bars,
+        "marks": placed + points,
+        "ticks": ticks,
+        "lanes": labels,
+    }
 
 
 def scale_of(lanes: Iterable[Lane], marks: Sequence[Mark]) -> Scale:
     """From a little before the first known day to a little after the last; far marks do not widen it."""
     known = [day for lane in lanes for s in (*lane.stretches, *lane.awaited) for day in (s.start, s.end) if day]
+    known += [lane.learned for lane in lanes if lane.learned]
     days = [day.toordinal() for day in known] + [mark.day.toordinal() for mark in marks[:1]]
     low, high = (min(days), max(days)) if days else (LAST // 2, LAST // 2)
     for mark in marks[1:]:
@@ -140,6 +153,12 @@ def _bar(scale: Scale, stretch: Stretch, y: float, height: float) -> Shape:
         "open_start": stretch.start is None,
         "open_end": stretch.end is None,
     }
+
+
+def _label_x(scale: Scale, lane: Lane) -> float:
+    """At the left, or right of the mark that would stand in it."""
+    mark = scale.x(lane.learned) if lane.learned else float(WIDTH)
+    return mark + 12 if mark < SIDE + len(lane.label) * (LETTER + 1) else SIDE
 
 
 def fits(text: str, width: float) -> bool:

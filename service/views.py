@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from guidance.model import Document, Json, PartialDate
 from guidance.register import IN_FORCE, Span, coming, spans
-from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, within
+from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, outermost
 from service.timeline import Lane, Mark, Stretch
 
 To = Callable[..., str]
@@ -79,7 +81,7 @@ def instant(text: str) -> str:
     return f"{day(known.date().isoformat())}, {known:%H:%M} {'UTC' if text.endswith('Z') else known.strftime('%z')}"
 
 
-def partial(text: str) -> str:
+def partial_day(text: str) -> str:
     """A day, a month or a year, no more precise than it is."""
     parts = text.split("-")
     return day(text) if len(parts) == 3 else f"{MONTHS[int(parts[1]) - 1]} {parts[0]}" if len(parts) == 2 else text
@@ -267,7 +269,7 @@ def few(words: Sequence[str], most: int = 5) -> list[str]:
 def by_month(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Dated items under their months, in the order given."""
     months = groupby(items, key=lambda item: str(item["from"])[:7])
-    return [{"month": partial(month), "items": list(found)} for month, found in months]
+    return [{"month": partial_day(month), "items": list(found)} for month, found in months]
 
 
 # --- versions --------------------------------------------------------------------------------------------
@@ -278,7 +280,10 @@ def periods(found: Iterable[Json]) -> list[dict[str, Any]]:
     same: dict[tuple[Any, ...], list[str]] = {}
     for one in found:
         same.setdefault((one["from"], one["to"], one["ends"]), []).append(one["jurisdiction"])
-    return [{"from": start, "to": end, "ends": ends, "places": codes} for (start, end, ends), codes in same.items()]
+    return [
+        {"from": start, "to": end, "ends": ends, "places": outermost(codes)}
+        for (start, end, ends), codes in same.items()
+    ]
 
 
 def revisions(name: str, found: Iterable[Json]) -> list[dict[str, Any]]:
@@ -306,10 +311,25 @@ def lanes(document: Document, codes: Sequence[str], on: date, to: To) -> list[La
         row = _stretches(document, code, on, to), _awaited(document, code, on, to)
         if any(row):
             shared.setdefault(row, []).append(code)
-    return [
-        Lane(", ".join(JURISDICTIONS[code].name for code in same if not set(within(code)[1:]) & set(same)), *row)
-        for row, same in shared.items()
-    ]
+    return [Lane(", ".join(JURISDICTIONS[code].name for code in outermost(same)), *row) for row, same in shared.items()]
+
+
+def beliefs(values: Iterable[tuple[Json, Document]], code: str, on: date, to: To) -> list[dict[str, Any]]:
+    """What was known of one place through recorded time: a lane for each revision that changed it, oldest first."""
+    found: list[dict[str, Any]] = []
+    for revision, document in values:
+        learned = date.fromisoformat(revision["recorded_at"][:10])
+        label = f"Known from {_short(learned)}"
+        at = partial(to, at=revision["id"])
+        row = _stretches(document, code, on, at), _awaited(document, code, learned, at)
+        same = (_unlinked(row[0]), [(one.label, one.state) for one in row[1]])
+        if any(row) and (not found or found[-1]["same"] != same):
+            found.append({"lane": Lane(label, *row, learned=learned), "revision": revision, "same": same})
+    return found
+
+
+def _unlinked(row: Sequence[Stretch]) -> list[Stretch]:
+    return [replace(stretch, href="") for stretch in row]
 
 
 def _stretches(document: Document, code: str, on: date, to: To) -> tuple[Stretch, ...]:
@@ -360,7 +380,7 @@ def _awaited(document: Document, code: str, on: date, to: To) -> tuple[Stretch, 
 
 
 def _expected(known: PartialDate | None) -> str:
-    return f"expected {partial(str(known))}" if known else "no day known"
+    return f"expected {partial_day(str(known))}" if known else "no day known"
 
 
 def short_period(start: date | None, end: date | None) -> str:

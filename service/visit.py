@@ -128,11 +128,15 @@ def error_page(problem: dict[str, Any]) -> Response:
     fine, now = _understood(given)
     to: To = partial(address, fine)
     parameter = problem.get("parameter")
+    two = request.path.endswith(("/compare", "/changes"))
     said = str(problem["detail"]).removeprefix(f"{parameter}: ")
-    errors = {parameter: said} if parameter in ("on", "at") else {}
+    errors = {parameter: said} if parameter in ("on", "at") and not two else {}
     told = {
         **_frame(to),
-        "asof": {
+        "again": to(request.path, on=None) if two else None,
+        "asof": None
+        if two
+        else {
             **_asof(fine, to, now),
             "on": fine.get("on", now.isoformat()),
             "jurisdiction": fine.get("jurisdiction"),

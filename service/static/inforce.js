@@ -36,6 +36,25 @@
     }
   }
 
+  // Stepping through changes with single keys, for those who ask for it: such keys must be off unless wanted.
+  const changes = [...document.querySelectorAll("[data-changes] > article")];
+  if (changes.length > 1) {
+    const box = document.createElement("input");
+    const label = document.createElement("label");
+    box.type = "checkbox";
+    label.className = "app-keys app-no-print";
+    label.append(box, "Step through the changes with the keys n and p");
+    changes[0].parentElement.before(label);
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
+      const step = { n: 1, p: -1 }[event.key];
+      if (!box.checked || !step || typing || event.ctrlKey || event.altKey || event.metaKey) return;
+      const here = changes.findIndex((change) => "#" + change.id === location.hash);
+      const next = changes[here < 0 ? 0 : Math.min(changes.length - 1, Math.max(0, here + step))];
+      location.hash = next.id;
+    });
+  }
+
   // What is folded on the screen is read on paper.
   let opened = [];
   window.addEventListener("beforeprint", () => {

@@ -15,6 +15,7 @@ AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
 LEMTRADA = "/documents/ema/lemtrada"
+COMPARE = f"{LEMTRADA}/compare?from=@2&to=@3"
 ADDRESSES = (
     "/",
     "/?on=2020-06-01&at=2026-11-22",
@@ -25,6 +26,10 @@ ADDRESSES = (
     f"{LEMTRADA}/versions/2",
     f"{LEMTRADA}/rules/stroke",
     "/medicines/ciprofloxacin",
+    "/search?q=valproate",
+    COMPARE,
+    f"{COMPARE}&view=sides",
+    "/changes?from=2019-01-01&to=2020-02-01",
     "/about",
     "/?on=2026-02-30",
 )
@@ -97,7 +102,7 @@ def test_a_page_is_accessible_and_fits(chrome: Browser, address: str, path: str)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", LEMTRADA, "/documents/ema/zinbryta", "/documents/mhra/fluoroquinolones?on=2020-06-01"]
+    "path", ["/", LEMTRADA, f"{LEMTRADA}/times", COMPARE, "/documents/mhra/fluoroquinolones?on=2020-06-01"]
 )
 def test_a_page_is_accessible_in_the_dark(chrome: Browser, past: str, path: str) -> None:
     with visit(chrome, past + path, color_scheme="dark") as page:
@@ -150,9 +155,12 @@ def test_everything_works_without_javascript(chrome: Browser, address: str) -> N
         page.click("text=Back to today")
         expect(page.locator(".app-answer strong")).to_have_text("Restricted after the safety review")
         page.click("text=Medicines")
-        page.fill("#find-name", "hydroxyethyl starch")
-        page.click("text=Find")
-        expect(page.locator("h1")).to_have_text("Hydroxyethyl starch")
+        page.fill("#find-q", "Epilim")
+        page.locator(".app-find button").click()
+        page.locator(".app-hits a", has_text="Valproate in the United Kingdom").click()
+        expect(page.locator("h1")).to_have_text("Valproate in the United Kingdom")
+        page.click("text=What changed between the last two")
+        expect(page.locator("h1")).to_have_text("What changed from version 3 to version 4")
 
 
 def test_with_javascript_an_empty_field_stays_out_of_the_address(chrome: Browser, address: str) -> None:
@@ -182,3 +190,35 @@ def test_paper_holds_the_answer_and_the_day_and_nothing_to_click(chrome: Browser
         paper = page.pdf(format="A4", tagged=True)
         assert paper.startswith(b"%PDF-")
         assert b"/StructTreeRoot" in paper
+
+
+def test_keys_step_through_changes_only_for_those_who_ask(chrome: Browser, address: str) -> None:
+    with visit(chrome, address + COMPARE) as page:
+        page.keyboard.press("n")
+        assert urlsplit(page.url).fragment == ""
+        page.check(".app-keys input")
+        for key, anchor in (("n", "change-1"), ("n", "change-2"), ("n", "change-3"), ("p", "change-2")):
+            page.keyboard.press(key)
+            assert urlsplit(page.url).fragment == anchor
+        page.focus("#side-from")
+        page.keyboard.press("n")
+        assert urlsplit(page.url).fragment == "change-2"
+
+
+def test_changes_are_stepped_through_by_links(chrome: Browser, address: str) -> None:
+    with visit(chrome, address + COMPARE, java_script_enabled=False) as page:
+        page.locator("#change-1 a[rel=next]").click()
+        page.locator("#change-2 a[rel=next]").click()
+        assert urlsplit(page.url).fragment == "change-3"
+        page.click("text=Side by side")
+        expect(page.locator(".app-sides").first).to_be_visible()
+
+
+def test_a_comparison_on_paper_can_be_signed(chrome: Browser, address: str) -> None:
+    with visit(chrome, address + COMPARE) as page:
+        expect(page.locator(".app-sign")).to_be_hidden()
+        page.emulate_media(media="print")
+        expect(page.locator(".app-sign")).to_be_visible()
+        for gone in (".app-sides-form", ".app-exports", ".app-keys", ".app-change__steps"):
+            expect(page.locator(gone).first).to_be_hidden()
+        expect(page.locator("ins").first).to_be_visible()

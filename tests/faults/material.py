@@ -10,7 +10,7 @@ from guidance.archive import Archive, Proposal
 from guidance.model import Json
 from guidance.store import Act
 
-NAMES: Final = tuple(f"ema/case-{number:02d}" for number in range(40))
+NAMES: Final = tuple(f"ema/case-{number:02d}" for number in range(24))
 PROBE: Final = "ema/probe"
 """The document that only the campaign itself publishes to, to see whether publishing still works."""
 PLACE: Final = "EU"

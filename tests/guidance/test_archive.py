@@ -154,6 +154,14 @@ def test_a_key_answers_for_a_withdrawal_too(
     assert once.revision == twice.revision
 
 
+def test_an_end_in_a_word_of_ones_own_is_refused(
+    archive: Archive, first: Receipt, act: Callable[..., Act], now: datetime
+) -> None:
+    with pytest.raises(InvalidDocument, match="/commencements/0/ends"):
+        archive.withdraw((NAME, 1), "cancelled", date(2021, 1, 1), (), act(), now)
+    assert archive.tip() == first.revision
+
+
 def test_recorded_time_never_runs_backwards(archive: Archive, publish: Callable[..., Receipt], now: datetime) -> None:
     publish(bodies.document(), bodies.version(1))
     late = publish(bodies.version(2), at=now - 400 * DAY).revision

@@ -11,6 +11,7 @@ import pytest
 
 from guidance import journal, schema
 from guidance.archive import Archive
+from guidance.errors import ActRefused, BadJson
 from guidance.journal import CORPUS
 from guidance.model import canonical
 from guidance.register import Snapshot, Span
@@ -100,6 +101,20 @@ def test_every_revision_of_the_replay_is_dated_by_the_journal_and_says_that_it_w
     assert all(revision.replayed for revision in revisions)
     assert [revision.json()["recorded_at"] for revision in revisions] == [entry["at"] for entry in JOURNAL]
     assert [revision.reason for revision in revisions] == [entry["reason"] for entry in JOURNAL]
+
+
+def test_a_replay_needs_an_empty_register(corpus: Archive) -> None:
+    tip = corpus.tip()
+    with pytest.raises(ActRefused, match="empty"):
+        journal.replay(corpus, CORPUS / "journal.json", CORPUS / "documents")
+    assert corpus.tip() == tip
+
+
+def test_a_journal_that_speaks_of_no_file_is_refused(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_text(json.dumps([JOURNAL[0], JOURNAL[1] | {"version": 9}]))
+    with pytest.raises(BadJson, match="not there"):
+        journal.replay(archive, tmp_path / "journal.json", CORPUS / "documents")
+    assert archive.tip() is None
 
 
 def test_a_seeded_register_does_not_pretend_to_have_a_past(corpus: Archive, now: datetime) -> None:

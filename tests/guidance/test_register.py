@@ -152,6 +152,7 @@ def test_a_part_inherits_from_the_whole_where_nothing_else_is_said_of_it() -> No
     told = version(1, since("2020-01-01", "EU", "UK"))
     assert {says("2020-01-01", place, told) for place in ("DE", "EU", "GB", "NI")} == {("in-force", 1)}
     assert on("2020-01-01", "CH", told).spans_of(NAME) == ()
+    assert on("2020-01-01", "GB", told).rules_of(NAME) == (Applying(NAME, 1, "one", ("GB",), ()),)
 
 
 def test_a_rule_for_a_part_holds_there_and_not_in_the_whole() -> None:
@@ -331,6 +332,19 @@ def test_the_index_says_what_the_core_says(archive: Archive, act: Callable[..., 
     print(f"{asked} questions to the index")
     assert asked >= (5_000 if FULL else 300)
     _rebuilt_alike(archive, tmp_path)
+
+
+def test_the_index_says_of_the_real_past_what_the_core_says(replayed: Archive) -> None:
+    asked = 0
+    for revision in replayed.index.revisions(limit=1000)[::6]:
+        for name, document in replayed.register(revision.id).documents.items():
+            ends = {s.period.end for place in document.named for s in spans(document, place) if s.period.end}
+            for day in {moved for end in ends for moved in (end - timedelta(days=1), end)}:
+                for place in (None, document.named[-1]):
+                    asked += 1
+                    found = Register(revision, {name: document}).on(day, place)
+                    _index_held_against(replayed.index, name, revision.position, found)
+    assert asked > 200
 
 
 def _in_the_archive(archive: Archive, act: Callable[..., Act], steps: list[Step]) -> list[Step]:

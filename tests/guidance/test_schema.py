@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,31 @@ def test_deep_json_is_refused_at_one_door_or_the_next(depth: int) -> None:
 def _put(raw: bytes) -> Any:
     deep = schema.read(raw)
     return bodies.version(1, title=deep, rules=deep, colour=deep)
+
+
+TOO_MUCH: dict[str, tuple[Any, str]] = {
+    "rules": (bodies.version(1, rules=[1] * 300_000), "/rules"),
+    "places": (
+        bodies.version(1, bodies.since("2020-01-16", *[{"a": n} for n in range(3000)])),
+        "/commencements/0/jurisdictions",
+    ),
+    "rules to replace": (
+        bodies.version(1, rules=[bodies.rule("a", replaces=[{"a": n} for n in range(3000)])]),
+        "/rules/0/replaces",
+    ),
+    "faults": (bodies.version(1, rules=[{}] * 10_000), "/rules/0/id"),
+    "members": (bodies.version(1, **{f"m{number}": 1 for number in range(100_000)}), "/m0"),
+}
+
+
+@pytest.mark.parametrize(("much", "blame"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_far_too_much_is_refused_without_long_labour(much: Any, blame: str) -> None:
+    for check in checks("version"):
+        began = time.process_time()
+        blamed = found(check, much)
+        assert time.process_time() - began < 5
+        assert any(violation.pointer.startswith(blame[:-1]) for violation in blamed)
+        assert len(blamed) <= schema.VIOLATION_LIMIT
 
 
 def test_a_reference_to_another_place_is_never_fetched() -> None:

@@ -319,13 +319,16 @@ def test_a_broken_store_is_not_ready_while_the_process_stays_alive(own: Archive,
     assert answer(client, LEMTRADA)["version"]["number"] == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 41, b"0" * 40 + b"\n", b"not a revision\n"])
-def test_a_torn_reference_is_a_broken_store_and_not_an_empty_register(own: Archive, content: bytes) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 41, b"0" * 40 + b"\n", b"not a revision\n"])
+def test_a_lost_or_torn_branch_is_a_broken_store_and_not_an_empty_register(own: Archive, content: bytes | None) -> None:
     client = door(own)
     whole = answer(client, LEMTRADA)
     reference = own.folder / "register.git" / "refs" / "heads" / "main"
     sound = reference.read_bytes()
-    reference.write_bytes(content)
+    if content is None:
+        reference.unlink()
+    else:
+        reference.write_bytes(content)
     assert client.get("/readyz").status_code == 503
     for address in (LEMTRADA, "/v1/rules?medicine=alemtuzumab", "/v1/documents"):
         assert client.get(address).status_code == 503

@@ -22,7 +22,7 @@ from guidance.vocabulary import JURISDICTIONS
 from service import params
 from service.formats import FORMATS, offered
 from service.openapi import URN, described
-from service.problems import MEDIA_TYPE
+from service.problems import BAD_REQUEST, MEDIA_TYPE, METHOD, NO_ROUTE, NOT_ACCEPTABLE, PROBLEMS, TOO_LARGE
 from tests.service.doors import EXAMPLES, addresses, answer, door
 
 TOLD = schema("openapi")
@@ -221,3 +221,27 @@ def test_the_service_does_what_its_description_says_whatever_it_is_asked(replaye
     assert failures == []
     assert set(cases) == {f"GET {path}" for path in TOLD["paths"]} - {"GET /v1/openapi.json"}
     assert sum(cases.values()) > 800
+
+
+# --- what is told to people ------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_api_names_every_address_parameter_and_problem() -> None:
+    told = (EXAMPLES.parents[1] / "docs" / "api.md").read_text("utf-8")
+    rows = {
+        line.split("`")[1]: line
+        for line in told.splitlines()
+        if line.startswith(("| `/v1", "| `/healthz", "| `/readyz"))
+    }
+    assert set(rows) == set(TOLD["paths"])
+    names = {parameter["name"] for parameter in TOLD["components"]["parameters"].values() if parameter["in"] == "query"}
+    assert [name for name in names if not re.search(rf"^\| (`\w+`, )*`{name}`", told, re.MULTILINE)] == []
+    for path, operation in OPERATIONS:
+        queried = {p["name"] for p in map(resolved, operation.get("parameters", ())) if p["in"] == "query"} - {"format"}
+        if path != "/v1/diff":
+            assert queried == set(re.findall(r"`(\w+)`", rows[path].split("|")[3])), path
+    sent = {kind.type for kind in (*PROBLEMS.values(), NO_ROUTE, METHOD, TOO_LARGE, BAD_REQUEST, NOT_ACCEPTABLE)}
+    written = {"bad-json", "invalid-document", "bad-input", "stale-revision", "key-reused", "act-refused", "conflict"}
+    assert sent - written - {"register-exists", "tampered"} == set(re.findall(r"`/problems/([a-z-]+)`", told))
+    for state in schema("answer")["$defs"]["state"]["enum"]:
+        assert f"| `{state}` |" in told

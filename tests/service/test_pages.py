@@ -59,8 +59,12 @@ ADDRESSES = (
     "/documents/mhra/valproate?on=2023-12-01",
     "/documents/mhra/valproate/rules/full-pack",
     "/medicines",
-    "/medicines?name=flox",
-    "/medicines?name=nothing%20like%20it",
+    "/search",
+    "/search?q=stroke",
+    "/search?q=flox",
+    "/search?q=nothing%20like%20it",
+    f"{LEMTRADA}/times",
+    f"{LEMTRADA}/times?on=2019-11-20&jurisdiction=UK",
     "/medicines/alemtuzumab",
     "/medicines/ciprofloxacin",
     "/medicines/valproate?on=2023-12-01&jurisdiction=GB",
@@ -119,7 +123,7 @@ def test_the_question_stays_in_every_link(client: FlaskClient) -> None:
     for href in ours:
         assert "on=2019-11-20" in href or "Back to today" in read.text, href
     nav = [one.attributes["href"] for one in read.of_class("app-nav__link")]
-    assert nav == [f"{path}?{asked}" for path in ("/", "/coming", "/medicines", "/documents", "/about")]
+    assert nav == [f"{path}?{asked}" for path in ("/", "/coming", "/changes", "/medicines", "/documents", "/about")]
     assert [one.attributes["href"] for one in read.of_class("app-asof__back")] == [f"{LEMTRADA}?jurisdiction=UK"]
 
 
@@ -220,7 +224,10 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
         ("/documents/ema/hes/versions/1", "Recommended, overruled"),
         ("/medicines/ciprofloxacin", "Only when other antibiotics are inappropriate"),
         ("/medicines/hydroxyethyl-starch", "Suspension"),
-        ("/medicines?name=nothing", "No medicine here has “nothing” in its international name."),
+        ("/search?q=xylophone", "Nothing here holds all of “xylophone”."),
+        ("/search?q=stroke", "History of stroke Rule of Alemtuzumab (Lemtrada) for multiple sclerosis, version 3"),
+        ("/search?q=Epilim", "Valproate in the United Kingdom"),
+        ("/search?q=hydroxyethyl%20starch", "Hydroxyethyl starch In force EU"),
         ("/about", "This is not medical advice."),
     ],
 )
@@ -264,10 +271,16 @@ def test_a_rule_is_shown_through_the_versions(past: FlaskClient) -> None:
     assert "This version does not have the rule." in steps[2]
 
 
-def test_a_medicine_is_found_by_its_name_and_a_part_of_it(client: FlaskClient) -> None:
-    found = client.get("/medicines?name=Hydroxyethyl%20Starch&jurisdiction=EU")
-    assert (found.status_code, found.location) == (302, "/medicines/hydroxyethyl-starch?jurisdiction=EU")
-    assert len(page(client, "/medicines?name=floxacin").of_class("app-medicines__one")) > 8
+def test_what_was_known_when_is_drawn_a_row_for_each_state(past: FlaskClient) -> None:
+    read = page(past, f"{LEMTRADA}/times")
+    rows = [one.text for one in read.of_class("app-timeline__lane")]
+    assert rows == [f"Known from {day}" for day in ("12 Sep 2013", "12 Apr 2019", "31 Oct 2019", "16 Jan 2020")]
+    assert "Version 3, expected January 2020" in read.main.text
+    assert "Version 3" not in page(past, f"{LEMTRADA}/times?at=2019-10-30").main.text
+
+
+def test_search_marks_the_words_that_were_found(client: FlaskClient) -> None:
+    assert {one.text for one in page(client, "/search?q=intensive%20care").all("mark")} == {"intensive", "care"}
 
 
 def test_history_goes_on_until_the_first_revision(past: FlaskClient, replayed: Archive) -> None:
@@ -400,7 +413,9 @@ def test_a_pinned_page_may_be_kept_until_midnight(client: FlaskClient, corpus: A
         (f"{LEMTRADA}/versions/1?at=2000-01-01", 404, "is before the first revision"),
         (f"{LEMTRADA}/rules/none", 404, "has a rule 'none'"),
         ("/medicines/none", 404, "No document names the medicine 'none'"),
-        ("/medicines?name=" + "x" * 200, 400, "is longer than 100 letters"),
+        ("/medicines?name=x", 400, "The parameter name of this address cannot be used as it is."),
+        ("/search?q=" + "x" * 300, 400, "must hold words to look for"),
+        ("/search?q=%22", 400, "must hold words to look for"),
         ("/problems/none", 404, "There is no problem of type 'none'"),
         ("/nowhere", 404, "There is nothing at this address"),
     ],
@@ -623,9 +638,9 @@ def test_no_text_of_a_document_changes_what_a_page_is_made_of(
 
 
 @pytest.mark.parametrize("text", HOSTILE[::9], ids=range(len(HOSTILE[::9])))
-@pytest.mark.parametrize("name", ["on", "at", "name", "after", "strange"])
+@pytest.mark.parametrize("name", ["on", "at", "q", "strange"])
 def test_no_text_of_an_address_changes_what_a_page_is_made_of(client: FlaskClient, name: str, text: str) -> None:
-    response = client.get("/medicines", query_string={name: text}, headers={"Accept": "text/html"})
+    response = client.get("/search", query_string={name: text}, headers={"Accept": "text/html"})
     assert response.status_code in (200, 400)
     read = page(client, response.request.path + "?" + response.request.query_string.decode(), response.status_code)
     assert not read.all("img")

@@ -1,0 +1,104 @@
+"""An auditor's walk: what agrees is counted, and whatever was touched by other hands is found."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from guidance.archive import Archive, Proposal
+from guidance.audit import verify
+from guidance.errors import Tampered
+from guidance.model import canonical
+from guidance.store import BRANCH, Act, Entry
+from tests.guidance import bodies
+
+NAME = "ema/example"
+
+
+@pytest.fixture
+def filled(archive: Archive, act: Callable[..., Act], now: datetime) -> Archive:
+    for number, wanted in enumerate(([bodies.document(), bodies.version(1)], [bodies.version(2)])):
+        archive.publish(list(map(Proposal, wanted)), act(), now + timedelta(days=number))
+    return archive
+
+
+def git(archive: Archive, *arguments: str) -> str:
+    command = ["git", "--git-dir", str(archive.store.path), "-c", "user.name=Eve", "-c", "user.email=eve@example.org"]
+    return subprocess.run([*command, *arguments], input="", check=True, capture_output=True, text=True).stdout.strip()
+
+
+def findings(archive: Archive) -> str:
+    with pytest.raises(Tampered) as found:
+        verify(archive.store, archive.index)
+    return "\n".join(found.value.findings)
+
+
+def test_a_register_that_nobody_touched_agrees(replayed: Archive, corpus: Archive, archive: Archive) -> None:
+    for register in (replayed, corpus):
+        assert verify(register.store, register.index) == len(register.index.revisions(limit=1000))
+    assert verify(archive.store, archive.index) == 0
+
+
+def test_a_changed_row_of_the_index_is_found(filled: Archive) -> None:
+    filled.index.sql.execute("UPDATE span SET state='in-force' WHERE state='not-yet'")
+    assert "table span" in findings(filled)
+
+
+def test_a_changed_object_is_found(filled: Archive) -> None:
+    blob = Entry.of(NAME, 1, canonical(bodies.version(1))).blob
+    packs = list((filled.store.path / "objects" / "pack").glob("*.pack"))
+    loose = filled.store.path / "objects" / blob[:2] / blob[2:]
+    target = loose if loose.exists() else packs[0]
+    target.chmod(0o644)
+    raw = bytearray(target.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    target.write_bytes(raw)
+    assert findings(filled)
+
+
+def test_a_commit_by_other_hands_is_found(filled: Archive) -> None:
+    made = git(filled, "commit-tree", git(filled, "mktree"), "-p", BRANCH, "-m", "nothing is left")
+    git(filled, "update-ref", BRANCH, made)
+    assert f"revision {made} does D to documents/ema/" in findings(filled)
+
+
+def test_a_revision_dated_before_the_one_it_follows_is_found(
+    filled: Archive, act: Callable[..., Act], now: datetime
+) -> None:
+    tip = filled.tip()
+    assert tip is not None
+    entry = Entry.of(NAME, 3, canonical(bodies.version(3)))
+    with filled.store.lock() as lock:
+        filled.store.commit(lock, act(), [entry], replace(tip, recorded_at=now - timedelta(days=9)), now)
+    assert "is dated before" in findings(filled)
+
+
+FORGED = {
+    "its bytes are not those of the recorded Sha256": lambda: replace(
+        Entry.of(NAME, 3, canonical(bodies.version(3))), sha256="0" * 64
+    ),
+    "is not in canonical form": lambda: Entry.of(NAME, 3, canonical(bodies.version(3)).replace(b",", b", ")),
+    "/title: ": lambda: Entry.of(NAME, 3, canonical(bodies.version(3, title=""))),
+    "lies at a path that is not its own": lambda: Entry.of(NAME, 3, canonical(bodies.version(4))),
+    "/colour: ": lambda: Entry.of(NAME, 3, canonical(bodies.version(3, colour="red"))),
+}
+
+
+@pytest.mark.parametrize(("finding", "forged"), FORGED.items(), ids=FORGED)
+def test_content_that_no_act_of_ours_would_record_is_found(
+    filled: Archive, act: Callable[..., Act], now: datetime, finding: str, forged: Callable[[], Entry]
+) -> None:
+    with filled.store.lock() as lock:
+        filled.store.commit(lock, act(), [forged()], filled.tip(), now + timedelta(days=9))
+    assert finding in findings(filled)
+
+
+def test_nothing_is_left_behind_by_looking(filled: Archive, tmp_path: Path) -> None:
+    before = sorted(path.name for path in filled.folder.iterdir())
+    verify(filled.store, filled.index)
+    assert sorted(path.name for path in filled.folder.iterdir()) == before

@@ -1,0 +1,532 @@
+"""The command line: every command, what it prints where, its exit code, and that its documentation is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version as release_of
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from guidance.archive import Archive
+from guidance.journal import CORPUS
+from guidance.schema import violations
+from service import cli, server
+from service.cli import main
+from service.config import SETTINGS, Config
+from tests.guidance import bodies
+from tests.service.doors import answer, door
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(main.commands)
+WHO = ("--author", "Ada Pharmacist <ada@example.org>", "--reason", "a test")
+
+
+def run(*given: str) -> Result:
+    return CliRunner().invoke(main, list(given), catch_exceptions=False)
+
+
+@pytest.fixture
+def at(corpus: Archive) -> tuple[str, str]:
+    return "--data", str(corpus.folder)
+
+
+@pytest.fixture
+def past(replayed: Archive) -> tuple[str, str]:
+    return "--data", str(replayed.folder)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The configurations with which serving began."""
+    found: list[Config] = []
+    monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
+    return found
+
+
+# --- help and refusals -----------------------------------------------------------------------------------
+
+
+def test_the_commands_are_these() -> None:
+    expected = "init check publish correct withdraw rules show log diff import export replay rebuild verify serve demo"
+    assert set(COMMANDS) >= set(expected.split())
+
+
+def test_the_help_lists_every_command_and_every_exit_code() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", result.stdout, re.MULTILINE)
+    for code in ("0", "1", "2", "3", "4", "5", "6", "70"):
+        assert re.search(rf"\b{code} \w", result.stdout)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("asking", ["--help", "-h"])
+def test_every_command_explains_itself_and_all_its_options(command: str, asking: str) -> None:
+    result = run(command, asking)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: main {command} ")
+    for option in options_of(command):
+        assert option.help, option.name
+        assert all(name in result.stdout for name in option.opts)
+
+
+def test_the_release_is_told() -> None:
+    assert run("--version").stdout == f"inforce, version {release_of('inforce')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_is_not_known_is_refused(command: str) -> None:
+    result = run(command, "--unheard-of")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "No such option" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["unheard-of"],
+        ["rules", "extra"],
+        ["show"],
+        ["publish"],
+        ["check"],
+        ["withdraw"],
+        ["import"],
+        ["log", "a/b", "c/d"],
+    ],
+)
+def test_a_word_too_many_or_too_few_is_refused(given: list[str]) -> None:
+    result = run(*given)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["rules"],
+        ["show", "ema/lemtrada"],
+        ["log"],
+        ["diff", "ema/lemtrada", "--from", "@1", "--to", "@2"],
+        ["export"],
+        ["verify"],
+        ["rebuild"],
+        ["maintain"],
+        ["import", "FILE", *WHO],
+        ["publish", "FILE", *WHO],
+        ["correct", "FILE", *WHO],
+        ["withdraw", "ema/lemtrada@3", *WHO],
+        ["serve"],
+    ],
+)
+def test_without_a_register_every_command_says_how_to_make_one(tmp_path: Path, given: list[str]) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(bodies.document()))
+    words = [str(tmp_path / "x.json") if word == "FILE" else word for word in given]
+    result = run(*words, "--data", str(tmp_path / "nowhere"))
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr == f"inforce: there is no register in {tmp_path / 'nowhere'}; make one with 'inforce init'\n"
+    assert not (tmp_path / "nowhere").exists()
+
+
+# --- asking ----------------------------------------------------------------------------------------------
+
+ASKED = [
+    (["rules", "--on", "2019-12-01", "--medicine", "alemtuzumab"], "/v1/rules?on=2019-12-01&medicine=alemtuzumab"),
+    (["rules", "--jurisdiction", "UK", "--on", "2024-06-01"], "/v1/rules?jurisdiction=UK&on=2024-06-01"),
+    (
+        ["rules", "--authority", "ema", "--kind", "suspension", "--cohort", "initiation", "--on", "2020-01-01"],
+        "/v1/rules?authority=ema&kind=suspension&cohort=initiation&on=2020-01-01",
+    ),
+    (["rules", "--on", "2020-02-01", "--at", "2019-11-05"], "/v1/rules?on=2020-02-01&at=2019-11-05"),
+    (["show", "ema/lemtrada", "--on", "2020-01-15"], "/v1/documents/ema/lemtrada?on=2020-01-15"),
+    (
+        ["show", "mhra/valproate", "--on", "2024-06-01", "--jurisdiction", "UK"],
+        "/v1/documents/mhra/valproate?on=2024-06-01&jurisdiction=UK",
+    ),
+    (
+        ["show", "ema/lemtrada", "--on", "2020-02-01", "--at", "2010-01-01"],
+        "/v1/documents/ema/lemtrada?on=2020-02-01&at=2010-01-01",
+    ),
+    (["show", "ema/lemtrada@3"], "/v1/documents/ema/lemtrada/versions/3"),
+    (["show", "ema/lemtrada@3", "--at", "2019-11-05"], "/v1/documents/ema/lemtrada/versions/3?at=2019-11-05"),
+    (["diff", "ema/lemtrada", "--from", "@2", "--to", "@3"], "/v1/documents/ema/lemtrada/diff?from=@2&to=@3"),
+    (
+        ["diff", "ema/lemtrada", "--from", "2019-12-01", "--to", "2020-02-01", "--jurisdiction", "EU"],
+        "/v1/documents/ema/lemtrada/diff?from=2019-12-01&to=2020-02-01&jurisdiction=EU",
+    ),
+    (
+        ["diff", "ema/lemtrada", "--from-at", "2019-11-05", "--to-at", "2020-02-01"],
+        "/v1/documents/ema/lemtrada/diff?from_at=2019-11-05&to_at=2020-02-01",
+    ),
+    (
+        ["diff", "ema/lemtrada", "--on", "2020-02-01", "--from-at", "2019-11-05"],
+        "/v1/documents/ema/lemtrada/diff?on=2020-02-01&from_at=2019-11-05",
+    ),
+    (
+        ["diff", "--from", "2019-12-01", "--to", "2020-02-01", "--medicine", "alemtuzumab"],
+        "/v1/diff?from=2019-12-01&to=2020-02-01&medicine=alemtuzumab",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "address"), ASKED, ids=[" ".join(given) for given, _ in ASKED])
+def test_the_command_and_the_address_give_the_same_answer(
+    replayed: Archive, past: tuple[str, str], given: list[str], address: str
+) -> None:
+    result = run(*given, *past, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == answer(door(replayed), address)
+
+
+@pytest.mark.parametrize(("given", "address"), ASKED, ids=[" ".join(given) for given, _ in ASKED])
+def test_for_people_the_same_is_a_table(past: tuple[str, str], given: list[str], address: str) -> None:
+    result = run(*given, *past)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "as recorded" in result.stdout or "nothing recorded" in result.stdout, address
+    assert "\x1b" not in result.stdout
+
+
+def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
+    words = ("--medicine", "alemtuzumab", "--jurisdiction", "EU", "--on", "2019-12-01")
+    told = " ".join(run("rules", *words, *past).stdout.split())
+    for part in (
+        "on 2019-12-01, in EU, as recorded",
+        "Replayed from a journal: this is not when the register really learned it.",
+        "EU: in force, version 2, from 2019-04-12 until 2020-01-15, superseded (not confirmed in a source: from)",
+        "indication indication may initiation EU",
+        "Coming 2020-01-16 EU ema/lemtrada version 3 (decided)",
+        "This answer changes on 2020-01-16.",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        (
+            ["show", "ema/zinbryta", "--on", "2018-04-01"],
+            "EU: ended, version 1, from 2018-03-02 until 2018-03-26, withdrawn",
+        ),
+        (["show", "ema/hes", "--on", "2022-06-01"], "may be delayed, no later than 2023-11-24"),
+        (["show", "ema/lemtrada", "--on", "2013-09-11"], "EU: not yet in force"),
+        (["show", "ema/lemtrada", "--jurisdiction", "CH"], "CH: nothing recorded for this place"),
+        (["show", "ema/zinbryta", "--on", "2018-03-01"], "EU: older than its record"),
+        (["show", "mhra/fluoroquinolones", "--on", "2020-01-01"], "2019-03 UK version 1"),
+        (
+            ["show", "mhra/fluoroquinolones", "--on", "2020-01-01"],
+            "OUTSTANDING: the time has passed, no day is confirmed",
+        ),
+        (["show", "ema/lemtrada@3"], "recorded by Inforce replay <replay@inforce.invalid>"),
+        (["rules", "--authority", "nice"], "No document answers this question."),
+        (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),
+        (
+            ["log", "ema/lemtrada", "--limit", "1"],
+            "correct ema/lemtrada@3 Inforce replay ATC code changed from L04AA34 to",
+        ),
+    ],
+)
+def test_a_table_says_in_words_what_the_json_says_in_members(
+    past: tuple[str, str], given: list[str], part: str
+) -> None:
+    result = run(*given, *past)
+    assert result.exit_code == 0
+    assert part in " ".join(result.stdout.split())
+
+
+def test_one_rule_can_be_asked_for_by_its_id(past: tuple[str, str]) -> None:
+    for what in ("ema/lemtrada#stroke", "ema/lemtrada@3#stroke"):
+        told = json.loads(run("show", what, *past, "--json").stdout)
+        assert [rule["id"] for rule in told["version"]["rules"]] == ["stroke"]
+    gone = run("show", "ema/lemtrada@1#stroke", *past)
+    assert gone.exit_code == 3
+    assert "no rule 'stroke' is in force there" in gone.stderr
+    assert run("show", "ema/lemtrada#stroke", "--on", "2013-01-01", *past).exit_code == 3
+
+
+def test_the_log_tells_the_newest_first_of_a_document_or_of_all(past: tuple[str, str]) -> None:
+    every = json.loads(run("log", *past, "--limit", "1000", "--json").stdout)["revisions"]
+    assert [item["position"] for item in every] == list(range(len(every), 0, -1))
+    assert all(violations("revision", item) == () for item in every)
+    one = json.loads(run("log", "ema/lemtrada", *past, "--json").stdout)["revisions"]
+    assert one == [item for item in every if any(s.startswith("ema/lemtrada") for s in item["subjects"])]
+    then = json.loads(run("log", *past, "--at", "2019-11-05", "--limit", "2", "--json").stdout)["revisions"]
+    assert [item["recorded_at"][:10] for item in then] == ["2019-10-31", "2019-05-17"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "why"),
+    [
+        (["rules", "--on", "2019-02-29"], 2, "--on: '2019-02-29' is not a date that exists"),
+        (["rules", "--on", ""], 2, "--on: '' is not a date"),
+        (["rules", "--at", "2999-01-01"], 2, "--at: '2999-01-01' is in the future"),
+        (["rules", "--at", "abcdef0"], 3, "'abcdef0' is not a revision of this register"),
+        (["rules", "--medicine", "Lemtrada"], 2, "--medicine: 'Lemtrada' is not an id"),
+        (["rules", "--medicine", "nothing"], 3, "no document names the medicine 'nothing'"),
+        (["rules", "--jurisdiction", "eu"], 2, "--jurisdiction: 'eu' is not a jurisdiction"),
+        (["rules", "--kind", "advice"], 2, "--kind: 'advice' is none of indication"),
+        (["rules", "--cohort", "all"], 2, "--cohort: 'all' is none of"),
+        (["show", "lemtrada"], 2, "document: 'lemtrada' is not a document's id"),
+        (["show", "ema/../x"], 2, "is not a document's id"),
+        (["show", "ema/nothing"], 3, "no document 'ema/nothing' is recorded"),
+        (["show", "ema/lemtrada@9"], 3, "ema/lemtrada has no version 9"),
+        (["show", "ema/lemtrada@3", "--on", "2020-01-01"], 2, "--on: '' does not go with a version: leave out @N"),
+        (["show", "ema/lemtrada@3", "--jurisdiction", "EU"], 2, "--jurisdiction: '' does not go with a version"),
+        (["log", "ema/nothing"], 3, "no document 'ema/nothing' is recorded"),
+        (["log", "--limit", "0"], 2, "--limit"),
+        (["diff"], 2, "from: '' is missing; give two versions"),
+        (["diff", "ema/lemtrada", "--from", "@1"], 2, "to: '' is missing"),
+        (["diff", "ema/lemtrada", "--from", "@1", "--to", "2020-01-01"], 2, "is not of the same kind as 'from'"),
+        (["diff", "ema/lemtrada", "--from", "@1", "--to", "@9"], 3, "ema/lemtrada has no version 9"),
+        (
+            ["diff", "ema/lemtrada", "--from", "@1", "--to", "@2", "--medicine", "alemtuzumab"],
+            2,
+            "does not go with a document",
+        ),
+        (["diff", "ema/lemtrada", "--from", "@1", "--to", "@2", "--format", "xml"], 2, "Invalid value for '--format'"),
+        (
+            ["diff", "--from", "2019-01-01", "--to", "2020-01-01", "--format", "patch"],
+            2,
+            "format: 'patch' needs two versions",
+        ),
+        (["export", "ema/nothing"], 3, "no document 'ema/nothing' is recorded"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_why_and_by_which_code(
+    past: tuple[str, str], given: list[str], code: int, why: str
+) -> None:
+    result = run(*given, *past)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert why in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("csv", b"subject,"), ("patch", b'[{"op":"test"'), ("docx", b"PK"), ("json", b"{\n")]
+)
+def test_a_diff_is_written_in_the_format_asked_for(past: tuple[str, str], form: str, begins: bytes) -> None:
+    result = run("diff", "ema/lemtrada", "--from", "@2", "--to", "@3", "--format", form, *past)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout_bytes.startswith(begins)
+
+
+# --- making, moving and looking after a register ---------------------------------------------------------
+
+
+def test_a_register_is_made_once_with_the_corpus_or_empty(tmp_path: Path) -> None:
+    seeded, empty = str(tmp_path / "seeded"), str(tmp_path / "empty")
+    assert run("init", "--empty", "--data", empty).stdout == f"{empty}: a register with 0 revisions\n"
+    assert run("rules", "--data", empty).stdout.count("No document answers this question.") == 1
+    result = run("init", "--data", seeded)
+    assert re.fullmatch(rf"{seeded}: a register with [0-9]+ revisions\n", result.stdout)
+    assert "ema/lemtrada" in run("rules", "--data", seeded, "--medicine", "alemtuzumab").stdout
+    again = run("init", "--data", seeded)
+    assert again.exit_code == 4
+    assert again.stderr == f"inforce: {seeded} already holds a register; nothing was changed\n"
+    assert sorted(path.name for path in (tmp_path / "seeded").iterdir() if path.name.startswith(".")) == []
+    assert run("replay", "--data", seeded).exit_code == 4
+
+
+def test_a_journal_of_ones_own_can_be_replayed(tmp_path: Path) -> None:
+    line = {
+        "at": "2019-10-31T16:00:00Z",
+        "act": "register",
+        "document": "ema/lemtrada",
+        "author": "A <a@b>",
+        "reason": "x",
+    }
+    journal = tmp_path / "journal.json"
+    journal.write_text(json.dumps([line]))
+    folder = str(tmp_path / "register")
+    assert run("replay", str(journal), "--data", folder).stdout == f"{folder}: replayed 1 acts\n"
+    told = json.loads(run("log", "--data", folder, "--json").stdout)["revisions"]
+    assert [(item["recorded_at"], item["replayed"]) for item in told] == [("2019-10-31T16:00:00Z", True)]
+    journal.write_text(json.dumps([{**line, "document": "ema/nothing"}]))
+    refused = run("replay", str(journal), "--data", str(tmp_path / "other"))
+    assert refused.exit_code == 2
+    assert "speaks of ema/nothing, whose document.json is not there" in refused.stderr
+    assert not (tmp_path / "other" / "register.git").exists()
+
+
+def test_the_index_can_be_made_again_and_the_store_be_packed(corpus: Archive, tmp_path: Path) -> None:
+    own = shutil.copytree(corpus.folder, tmp_path / "own")
+    tip = corpus.tip()
+    assert tip is not None
+    for file in own.glob("index.sqlite*"):
+        file.unlink()
+    assert run("rebuild", "--data", str(own)).stdout == f"the index stands at revision {tip.id}\n"
+    assert run("maintain", "--data", str(own)).stdout == "packed\n"
+    verified = run("verify", "--data", str(own))
+    assert verified.stdout == f"{tip.position} revisions agree, down to the byte; the newest is {tip.id}\n"
+
+
+def test_progress_goes_to_standard_error_and_only_where_a_person_watches(tmp_path: Path) -> None:
+    for given in (["init"], ["verify"], ["rebuild"], ["import", str(CORPUS / "documents"), *WHO]):
+        result = run(*given, "--data", str(tmp_path / "register"))
+        assert result.exit_code == 0
+        assert result.stderr == ""
+        assert not re.search(r"\x1b|[0-9]+/[0-9]+", result.stdout)
+    with cli.Shown() as progress:
+        progress("doing", 1, 2)
+
+
+def test_an_export_is_written_to_a_file_whole_or_not_at_all(past: tuple[str, str], tmp_path: Path) -> None:
+    output = tmp_path / "all.jsonl"
+    result = run("export", *past, "--output", str(output))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert output.read_bytes() == run("export", *past).stdout_bytes
+    assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
+    history = [json.loads(line) for line in run("export", *past, "--history").stdout_bytes.splitlines()]
+    assert all(violations("exported-revision", line) == () for line in history)
+
+
+# --- checking --------------------------------------------------------------------------------------------
+
+
+def test_check_needs_no_register_and_tells_what_merely_looks_odd(tmp_path: Path) -> None:
+    odd = bodies.version(
+        1,
+        milestones=[
+            {"act": "decided", "date": "2019-01-01", "by": "EC"},
+            {"act": "adopted", "date": "2020-01-01", "by": "CHMP"},
+        ],
+    )
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(odd))
+    result = run("check", str(path))
+    assert (result.exit_code, result.stdout) == (0, "1 files conform, 1 things look odd\n")
+    assert (
+        f"{path} /milestones/0/date: looks odd: 2019-01-01 is before an act that usually comes first" in result.stderr
+    )
+    assert run("check", "--strict", str(path)).exit_code == 1
+    assert run("check", str(tmp_path / "nothing.json")).exit_code == 2
+    assert run("check", str(tmp_path)).exit_code == 2
+
+
+def test_every_file_of_the_corpus_conforms() -> None:
+    files = sorted(map(str, (CORPUS / "documents").rglob("*.json")))
+    result = run("check", *files)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{len(files)} files conform")
+
+
+# --- serving ---------------------------------------------------------------------------------------------
+
+
+def test_serving_takes_every_setting_as_an_option(corpus: Archive, served: list[Config]) -> None:
+    given = {"host": "0.0.0.0", "port": "9000", "workers": "2", "threads": "4", "jurisdiction": "UK", "https": "yes"}
+    given |= {"trusted_hosts": "a.example,b.example", "cache_bytes": "0", "connections": "16", "log_level": "error"}
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    result = run("serve", *words, "--data", str(corpus.folder))
+    assert result.exit_code == 0
+    assert result.stderr == f"serving {corpus.folder} on http://0.0.0.0:9000\n"
+    assert served == [
+        Config(
+            corpus.folder,
+            "0.0.0.0",
+            9000,
+            2,
+            4,
+            "UK",
+            ("a.example", "b.example"),
+            https=True,
+            cache_bytes=0,
+            connections=16,
+            log_level="error",
+        )
+    ]
+
+
+def test_a_setting_that_does_not_fit_is_refused_before_anything_is_served(served: list[Config], tmp_path: Path) -> None:
+    result = run("serve", "--seed", "--port", "0", "--data", str(tmp_path / "x"))
+    assert result.exit_code == 2
+    assert result.stderr == "inforce: --port: '0' is not a whole number from 1 to 65535\n"
+    assert served == []
+    assert not (tmp_path / "x").exists()
+
+
+def test_serving_can_seed_a_register_and_a_demo_replays_one(
+    served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert run("serve", "--seed").exit_code == 0
+        assert run("demo").exit_code == 0
+    assert [str(config.data) for config in served] == ["inforce-data", "inforce-demo"] * 2
+    assert json.loads(run("log", "--limit", "1", "--json").stdout)["revisions"][0]["replayed"] is False
+    then = run("show", "ema/lemtrada", "--data", "inforce-demo", "--on", "2020-02-01", "--at", "2019-11-05", "--json")
+    assert json.loads(then.stdout)["version"]["number"] == 2
+
+
+def test_the_folder_of_the_register_comes_from_the_option_else_from_the_environment(
+    corpus: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFORCE_DATA", str(corpus.folder))
+    assert run("log").exit_code == 0
+    assert run("log", "--data", str(tmp_path)).exit_code == 5
+    monkeypatch.setenv("INFORCE_DATTA", "x")
+    refused = run("log")
+    assert refused.exit_code == 2
+    assert "INFORCE_DATTA: 'x' is not a setting that is known here" in refused.stderr
+
+
+def test_the_installed_command_answers_and_stops_when_its_reader_goes_away(corpus: Archive) -> None:
+    inforce = str(Path(sys.executable).with_name("inforce"))
+    environment = {**os.environ, "INFORCE_DATA": str(corpus.folder)}
+    refused = subprocess.run([inforce, "rules", "--unheard-of"], capture_output=True, env=environment, check=False)
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    with subprocess.Popen(
+        [inforce, "export", "--history"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+# --- documented ------------------------------------------------------------------------------------------
+
+
+def options_of(command: str) -> Iterator[click.Option]:
+    return (param for param in main.commands[command].params if isinstance(param, click.Option))
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`inforce {command}" in page("docs/cli.md")
+    assert f"inforce {command}" in page("README.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_documented(command: str) -> None:
+    for option in options_of(command):
+        for name in option.opts:
+            assert f"`{name}" in page("docs/cli.md"), f"{command} {name}"
+
+
+def test_every_exit_code_is_documented() -> None:
+    told = set(re.findall(r"^\| ([0-9]+) \|", page("docs/cli.md"), re.MULTILINE))
+    listed = main.help or ""
+    assert told == set(re.findall(r"\b([0-9]+) [a-z]", listed))
+
+
+def test_nothing_is_documented_that_there_is_not() -> None:
+    known: Any = {name for command in COMMANDS for option in options_of(command) for name in option.opts}
+    known |= {"--help", "--version"}
+    assert set(re.findall(r"(?<=`)--[a-z-]+", page("docs/cli.md"))) <= known
+    for name in ("docs/cli.md", "README.md"):
+        commands = set(re.findall(r"`inforce ([a-z]+)", page(name)))
+        assert commands <= set(COMMANDS)
+    assert {setting.option for setting in SETTINGS} <= {name for option in options_of("serve") for name in option.opts}

@@ -1,0 +1,301 @@
+"""The pages on what changed: both sides named, nothing hidden, each change with its proof, an error never a diff."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from guidance import severity
+from guidance.archive import Archive, Proposal
+from guidance.store import Act
+from tests.guidance.bodies import document, rule, since, version
+from tests.service.doors import NOW, correct, door
+from tests.service.reading import Page, page
+from tests.service.test_pages import HOSTILE
+
+DOCUMENT = "ema/lemtrada"
+COMPARE = f"/documents/{DOCUMENT}/compare"
+VALPROATE = "/documents/mhra/valproate/compare"
+ADDRESSES = (
+    f"{COMPARE}?from=@2&to=@3",
+    f"{COMPARE}?from=@2&to=@3&view=sides",
+    f"{COMPARE}?from=@2&to=@3&view=fields",
+    f"{COMPARE}?from=@2&to=@3&view=changes",
+    f"{COMPARE}?from=@3&to=@1",
+    f"{COMPARE}?from=@2&to=@2",
+    f"{COMPARE}?from=2013-01-01&to=2020-02-01",
+    f"{COMPARE}?from=2019-12-01&to=2020-02-01&jurisdiction=UK",
+    f"{COMPARE}?from_at=2019-11-05&to_at=2020-02-01",
+    f"{COMPARE}?from_at=2019-11-05&on=2020-01-20",
+    f"{VALPROATE}?from=@1&to=@4",
+    f"{VALPROATE}?from=2023-12-01&to=2025-03-01",
+    f"{VALPROATE}?from=2023-12-01&to=2025-03-01&view=sides",
+    "/changes",
+    "/changes?on=2020-01-16",
+    "/changes?from=2018-01-01&to=2026-01-01",
+    "/changes?from=2026-01-01&to=2018-01-01&authority=mhra",
+    "/changes?from=2018-01-01&to=2026-01-01&medicine=alemtuzumab&jurisdiction=EU",
+    "/changes?from_at=2019-01-01&to_at=2020-03-01",
+    "/changes?from_at=2019-01-01&on=2020-01-20",
+    "/about/severity",
+)
+
+
+@pytest.fixture(scope="module")
+def client(corpus: Archive) -> FlaskClient:
+    return door(corpus)
+
+
+@pytest.fixture(scope="module")
+def past(replayed: Archive) -> FlaskClient:
+    return door(replayed)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_page_is_whole_and_within_the_policy(past: FlaskClient, address: str) -> None:
+    read = page(past, address)
+    assert read.of_class("app-replayed")
+    count = len(read.all("article"))
+    steps = [one.text for one in read.of_class("app-change__count")]
+    assert steps == [f"Change {number} of {count}" for number in range(1, count + 1)]
+
+
+def test_every_route_is_tried(client: FlaskClient) -> None:
+    adapter = client.application.url_map.bind("localhost")
+    tried = {adapter.match(address.split("?")[0])[0] for address in ADDRESSES}
+    assert {
+        one.endpoint for one in client.application.url_map.iter_rules() if one.endpoint.startswith("review.")
+    } == tried
+
+
+# --- compare ---------------------------------------------------------------------------------------------
+
+
+def told(client: FlaskClient, query: str) -> Any:
+    return orjson.loads(client.get(f"/v1/documents/{DOCUMENT}/diff?{query}").data)
+
+
+@pytest.mark.parametrize("query", ["from=@1&to=@2", "from=@2&to=@3", "from=@1&to=@3", "from=2019-01-01&to=2020-02-01"])
+def test_a_page_shows_every_change_of_the_machine_answer(client: FlaskClient, query: str) -> None:
+    answer, read = told(client, query), page(client, f"{COMPARE}?{query}")
+    titles = [one.text for one in read.all("h3") if one.attributes.get("id", "").startswith("change-")]
+    rules = [change["title"] for change in answer["changes"] if change["subject"] == "rule"]
+    assert titles[: len(rules)] == rules
+    assert len(titles) == len(answer["changes"])
+    for name, count in answer["summary"]["severities"].items():
+        assert f"{name.capitalize()} {count}" in read.of_class("app-tally")[0].text
+    for name, word in (("tightened", "Tightened"), ("relaxed", "Relaxed"), ("unordered", "Needs review")):
+        count = answer["summary"]["directions"].get(name)
+        assert (f"{word} {count}" in read.of_class("app-tally")[0].text) == bool(count)
+
+
+def test_both_sides_and_the_question_stand_in_the_title(client: FlaskClient) -> None:
+    for query, heading in (
+        ("from=@2&to=@3", "What changed from version 2 to version 3"),
+        ("from=2019-12-01&to=2020-02-01", "What changed in force between 1 December 2019 and 1 February 2020"),
+        ("from_at=2026-02-02", "What the register recorded between the end of 2 February 2026 and now"),
+        (
+            "from_at=2026-02-02&on=2020-01-20",
+            "What the register said of 20 January 2020: the end of 2 February 2026 and now",
+        ),
+    ):
+        read = page(client, f"{COMPARE}?{query}")
+        assert read.first("h1").text == heading
+        assert read.first("title").text.startswith(heading)
+
+
+def versions_of(client: FlaskClient, number: int) -> dict[str, Any]:
+    body = orjson.loads(client.get(f"/v1/documents/{DOCUMENT}/versions/{number}").data)["version"]
+    return {one["id"]: one for one in body["rules"]}
+
+
+def texts(html: str) -> Iterator[tuple[str, str]]:
+    """(older, newer) text of each redline, read out of its marks."""
+    for marked in re.findall(r'<p class="app-redline">(.*?)</p>', html, re.DOTALL):
+        plain = re.sub(r"</?strong>", "", marked)
+        old = re.sub(r"<ins[^>]*>.*?</ins>", "", plain, flags=re.DOTALL)
+        new = re.sub(r"<del[^>]*>.*?</del>", "", plain, flags=re.DOTALL)
+        yield tuple(unescape(re.sub(r"</?(?:ins|del)[^>]*>", "", text)) for text in (old, new))  # type: ignore[misc]
+
+
+def test_a_redline_reads_as_exactly_the_older_and_the_newer_text(client: FlaskClient) -> None:
+    read = page(client, f"{COMPARE}?from=@2&to=@3")
+    found = set(texts(read.html))
+    older, newer = versions_of(client, 2), versions_of(client, 3)
+    for change in told(client, "from=@2&to=@3")["changes"]:
+        if change["subject"] == "rule" and change["segments"]:
+            pair = tuple(side.get(change["name"], {"text": ""})["text"] for side in (older, newer))
+            assert pair in found, change["name"]
+
+
+def test_views_are_plain_links_that_keep_the_sides(client: FlaskClient) -> None:
+    read = page(client, f"{COMPARE}?from=@2&to=@3&view=sides&at=2026-02-02")
+    links = read.of_class("app-subnav__link")
+    assert [one.text for one in links] == ["Redline", "Side by side", "Fields", "Changes only"]
+    assert [one.text for one in links if "aria-current" in one.attributes] == ["Side by side"]
+    for one in links:
+        assert "from=%402&to=%403" in one.attributes["href"]
+        assert "at=2026-02-02" in one.attributes["href"]
+        page(client, one.attributes["href"])
+
+
+def test_unchanged_rules_are_folded_with_their_count(client: FlaskClient) -> None:
+    assert "8 rules unchanged" in page(client, f"{COMPARE}?from=@2&to=@3").main.text
+    assert "unchanged" not in page(client, f"{COMPARE}?from=@2&to=@3&view=changes").main.text
+
+
+def test_each_change_says_why_who_when_and_from_which_source(past: FlaskClient) -> None:
+    read = page(past, f"{COMPARE}?from=@2&to=@3")
+    stroke = next(one.text for one in read.all("article") if "History of stroke" in one.text)
+    assert "Critical" in stroke
+    assert "Tightened Contraindication added" in stroke
+    assert "Primary source" in stroke
+    assert "Version 3 in force from 16 January 2020 onwards (EU, UK)" in stroke
+    assert "Recorded 31 October 2019, 16:00 UTC by Inforce replay" in stroke
+
+
+def test_sides_that_are_the_same_say_so_and_sides_turned_round_too(client: FlaskClient) -> None:
+    same = page(client, f"{COMPARE}?from=@2&to=@2").main.text
+    assert "Nothing differs. Both sides are the same, letter for letter." in same
+    turned = page(client, f"{COMPARE}?from=@3&to=@2")
+    assert "The first side is later than the second." in turned.main.text
+    back = next(one.attributes["href"] for one in turned.all("a") if one.text == "Turn the sides round")
+    assert "The first side is later" not in page(client, back).main.text
+
+
+def test_without_sides_the_last_two_versions_are_compared(client: FlaskClient) -> None:
+    response = client.get(COMPARE)
+    assert (response.status_code, response.location) == (302, f"{COMPARE}?from=%402&to=%403")
+
+
+def test_parts_of_a_place_are_told_apart(client: FlaskClient) -> None:
+    read = page(client, f"{VALPROATE}?from=2023-12-01&to=2025-03-01")
+    assert "Nothing applied" in read.main.text
+    assert [one.text for one in read.all("th", scope="row")][:1] == ["UK"]
+
+
+def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive, act: Callable[..., Act]) -> None:
+    archive.publish([Proposal(document()), Proposal(version(1, since("2025-01-01")))], act(), NOW)
+    first = archive.tip()
+    correct(archive, "ema/example", 1, title="Corrected")
+    assert first is not None
+    read = page(door(archive), f"/documents/ema/example/compare?from_at={first.id}")
+    assert "Title Changed" in " ".join(one.text for one in read.of_class("app-glance__what"))
+    assert "Ada Pharmacist <ada@example.org>: a correction" in read.main.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("from=@2", 400, "to"),
+        ("from=@2&to=2020-01-01", 400, "is not of the same kind as 'from'"),
+        ("from=@2&to=@9", 404, "has no version 9"),
+        ("from=@2&to=ema/hes@1", 400, "is a version of another document"),
+        ("from=@2&to=@3&on=2020-01-01", 400, "goes with from_at and to_at"),
+        ("from=@2&to=@3&view=pretty", 400, "is none of redline, sides, fields, changes"),
+        ("from=@2&to=@3&format=docx", 400, "is none of html, pdf"),
+        ("from=2020-02-30&to=2020-03-01", 400, "is not a date that exists"),
+        ("from_at=2026-02-02&at=2026-02-02", 400, "does not go with from_at and to_at"),
+    ],
+)
+def test_an_error_is_an_error_and_never_an_empty_diff(client: FlaskClient, query: str, status: int, said: str) -> None:
+    read = page(client, f"{COMPARE}?{query}", status)
+    assert said in read.main.text
+    assert "Nothing differs" not in read.text
+    again = next(one.attributes["href"] for one in read.all("a") if one.text == "Compare something else")
+    assert client.get(again).status_code in (200, 302)
+
+
+def test_what_is_taken_away_leaves_in_every_format(client: FlaskClient) -> None:
+    read = page(client, f"{COMPARE}?from=@2&to=@3")
+    exports = [one.attributes["href"] for one in read.all("a") if "format=" in one.attributes.get("href", "")]
+    assert [href.rpartition("=")[2] for href in exports] == ["pdf", "docx", "csv", "json", "patch"]
+    for href in exports[1:]:
+        assert client.get(href).status_code == 200
+
+
+def test_the_page_leaves_as_a_tagged_pdf(client: FlaskClient) -> None:
+    response = client.get("/documents/mhra/isotretinoin/compare?from=@1&to=@1&format=pdf")
+    assert response.status_code == 200
+    assert response.mimetype == "application/pdf"
+    assert response.headers["Content-Disposition"] == 'inline; filename="isotretinoin-changes.pdf"'
+    assert response.data.startswith(b"%PDF-")
+    assert client.get(response.request.url, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+# --- the whole register, and how it is judged ------------------------------------------------------------
+
+
+def test_changes_across_the_register_lead_to_each_document(client: FlaskClient) -> None:
+    read = page(client, "/changes?from=2019-01-01&to=2020-02-01")
+    links = [one.attributes["href"] for one in read.all("a") if "/compare" in one.attributes.get("href", "")]
+    assert {href.split("?")[0] for href in links} == {COMPARE, "/documents/ema/fluoroquinolones/compare"}
+    for href in set(links):
+        address, _, anchor = href.partition("#")
+        assert not anchor or page(client, address).all("article", id=anchor)
+
+
+def test_without_sides_the_last_year_is_shown(client: FlaskClient) -> None:
+    assert (
+        page(client, "/changes").first("h1").text == "What changed in force between 2 February 2025 and 2 February 2026"
+    )
+    assert page(client, "/changes?on=2020-01-16").first("h1").text.endswith("16 January 2019 and 16 January 2020")
+    assert "Isotretinoin" in page(client, "/changes").main.text
+
+
+def test_versions_are_not_compared_across_the_register(client: FlaskClient) -> None:
+    page(client, "/changes?from=@1&to=@2", 400)
+    page(client, "/changes?medicine=unknown", 404)
+
+
+def test_every_effect_of_the_table_is_explained(client: FlaskClient) -> None:
+    read = page(client, "/about/severity")
+    assert {one.attributes["id"] for one in read.all("tr") if "id" in one.attributes} == set(severity.TABLE.rows)
+    assert severity.TABLE.sha256 in read.main.text
+
+
+# --- hostile text ----------------------------------------------------------------------------------------
+
+
+def harmless_tags(read: Page) -> set[str]:
+    return {element.tag for element in read.elements}
+
+
+@pytest.mark.parametrize("view", ["redline", "sides", "fields"])
+def test_no_text_of_a_change_becomes_an_element(
+    client: FlaskClient, archive: Archive, act: Callable[..., Act], view: str
+) -> None:
+    known = {
+        tag
+        for name in ("redline", "sides", "fields")
+        for tag in harmless_tags(page(client, f"{COMPARE}?from=@2&to=@3&view={name}"))
+    }
+    text = " ".join(HOSTILE)
+    longest = HOSTILE[0]
+    old = [rule("one", text=text), rule("two", text="plain"), rule("gone", text=text, title=longest)]
+    new = [
+        rule("one", text="plain"),
+        rule("two", text=text, title=longest, interpretation=text),
+        rule("new", text=text),
+    ]
+    bodies = [document(title=longest), version(1, rules=old, note=text), version(2, rules=new, title=longest)]
+    archive.publish([Proposal(body) for body in bodies], act(longest), NOW)
+    hostile = door(archive)
+    read = page(hostile, f"/documents/ema/example/compare?from=@1&to=@2&view={view}")
+    assert harmless_tags(read) <= known
+    page(hostile, "/changes?from=2011-06-01&to=2013-01-01")
+
+
+@pytest.mark.parametrize("text", HOSTILE[::11], ids=range(len(HOSTILE[::11])))
+@pytest.mark.parametrize("name", ["from", "to", "from_at", "view", "medicine"])
+def test_no_text_of_an_address_becomes_an_element(client: FlaskClient, name: str, text: str) -> None:
+    for path in (COMPARE, "/changes"):
+        read = page(client, f"{path}?{name}={quote(text)}", 400)
+        assert not read.all("img")
