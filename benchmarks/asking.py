@@ -73,11 +73,11 @@ def _beside_hello(rounds: list[list[tuple[float, float]]]) -> Iterator[Figure]:
 
 
 def history(ground: Ground) -> Iterator[Figure]:
-    """The same questions to documents with ten times the versions."""
-    short, long = (ground.archive(shape) for shape in (ground.fewer, ground.longer))
+    """The same questions to a register as large, of a tenth of the documents with ten times the versions each."""
+    short, long = (ground.archive(shape) for shape in (ground.shape, ground.longer))
     short.tip()
     long.tip()
-    pairs = [(short, ground.fewer), (long, ground.longer)]
+    pairs = [(short, ground.shape), (long, ground.longer)]
     for what, work in (
         ("lookup, any day, any revision", _lookups),
         ("answer about the last year", partial(_answered, since=LAST - timedelta(300))),
@@ -88,7 +88,7 @@ def history(ground: Ground) -> Iterator[Figure]:
             warm()
         found, slow, quick = figures.ratio(max(5, 2 * ground.rounds - 1), works[1], works[0])
         each = [part / ground.questions * 1e6 for part in (slow, quick)]
-        detail = f"{each[0]:.0f} µs beside {each[1]:.0f} µs; {ground.longer.versions} beside {ground.fewer.versions}"
+        detail = f"{each[0]:.0f} µs beside {each[1]:.0f} µs; {ground.longer.versions} beside {ground.shape.versions}"
         yield Figure(f"ten times the versions per document: as-of {what}", found, AT_MOST, 1.2, detail=detail)
     short.close()
     long.close()

@@ -16,7 +16,7 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 CONNECTIONS: Final = 16
-PATIENCE: Final = 60.0
+PATIENCE: Final = 300.0
 """Seconds within which a server has to answer its first question."""
 SERVE: Final = "from service.cli import main; main()"
 

@@ -115,26 +115,32 @@ def _ended(version: Version, ends: str, on: date, jurisdictions: Sequence[str], 
     if strange:
         raise ActRefused(version.id, f"was never recorded to start in {', '.join(strange)} by that name")
     bodies = [dict(c.body) for c in version.commencements]
-    touched = [
-        piece
-        for body, commencement in zip(bodies, version.commencements, strict=True)
-        for piece in _cut(body, commencement, ends, on, jurisdictions, why)
-    ]
+    touched = [piece for c in version.commencements for piece in _cut(version, c, ends, on, jurisdictions, why)]
+    if not touched:
+        return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
     if touched == bodies:
         raise ActRefused(version.id, f"is not in force anywhere on {on}, nor will it be")
     return Outcome("withdraw", {**version.body, "commencements": touched})
 
 
 def _cut(
-    body: dict[str, Json], commencement: Commencement, ends: str, on: date, jurisdictions: Sequence[str], why: str
+    version: Version, commencement: Commencement, ends: str, on: date, jurisdictions: Sequence[str], why: str
 ) -> Iterator[dict[str, Json]]:
-    """One commencement, ended where it is meant: whole, or parted into what ends and what goes on."""
+    """One commencement, ended where it is meant: whole, or parted into what ends and what goes on.
+
+    Of a version that ends everywhere, what would only start later does not start at all.
+    """
+    body = dict(commencement.body)
     meant = [place for place in commencement.jurisdictions if not jurisdictions or place in jurisdictions]
     going = [place for place in commencement.jurisdictions if place not in meant]
     start, to = commencement.start, commencement.to
     over = to is not None and (to.first <= on if to.day else to.last < on)
-    if not meant or start is None or start >= on or over:
+    if not meant or over:
         yield body
+        return
+    if start is None or start >= on:
+        if jurisdictions:
+            raise ActRefused(version.id, f"has not started in {', '.join(meant)} by {on}; correct its commencements")
         return
     yield {**body, "jurisdictions": meant, "to": on.isoformat(), "ends": ends, "ends_basis": why}
     if going:

@@ -27,7 +27,7 @@ from guidance.model import Commencement, Document, Json, Revision, Version
 from guidance.register import Coming, Memory, Span, coming, spans
 from guidance.store import Entry, Recorded, Store, path_of, subject_of
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
@@ -50,7 +50,7 @@ CREATE TABLE medicine(inn TEXT, document TEXT, since INTEGER, till INTEGER,
   PRIMARY KEY(inn, document, since)) WITHOUT ROWID;
 CREATE TABLE span(document TEXT, jurisdiction TEXT, first INTEGER, end INTEGER, state TEXT, version INTEGER,
   body INTEGER, told BLOB, since INTEGER, till INTEGER,
-  PRIMARY KEY(document, jurisdiction, end, since)) WITHOUT ROWID;
+  PRIMARY KEY(document, jurisdiction, end, since DESC)) WITHOUT ROWID;
 CREATE TABLE coming(document TEXT, jurisdiction TEXT, version INTEGER, rule TEXT, stage TEXT, first INTEGER,
   overdue INTEGER, gone INTEGER, told BLOB, since INTEGER, till INTEGER,
   PRIMARY KEY(document, jurisdiction, first, version, rule, told, since)) WITHOUT ROWID;
@@ -632,10 +632,11 @@ class Index:
             (day, day, position, position, limit),
         ).fetchall()
 
-    def awaited(self, day: int, position: int) -> Iterator[Row]:
-        """(document, named, first, overdue, gone, told) of what the register awaits, nearest first, no day last."""
-        where = "c.first>? AND c.gone>?"
-        return self._through_time("coming", where, "c.overdue, c.gone,", "c.first", (position, position, day, day))
+    def awaited(self, day: int, position: int, dated: bool) -> Iterator[Row]:
+        """(document, named, first, overdue, gone, told) of what is awaited: nearest first, or without a day."""
+        where = f"c.first>? AND c.first<{FOREVER}" if dated else f"c.first>? AND c.first={FOREVER}"
+        values = (position, position, day, day)
+        return self._through_time("coming", f"{where} AND c.gone>?", "c.overdue, c.gone,", "c.first", values)
 
     def begun(self, day: int, position: int) -> Iterator[Row]:
         """(document, named, first, told) of what had a first day by a day, the latest first."""

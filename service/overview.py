@@ -41,20 +41,21 @@ def coming(register: Register, limit: int) -> Json:
 
     What has no day comes in two lists: `outstanding` once its time has passed without a confirmed day, else `undated`.
     """
-    on = register.day()
-    steps = _steps(register.archive.index.awaited(on.toordinal(), register.position), "begins", on)
-    ends = _steps(register.archive.index.ending(on.toordinal(), register.position), "ends", on)
-    dated: list[Json] = []
+    on, index, position = register.day(), register.archive.index, register.position
+    begins = _steps(index.awaited(on.toordinal(), position, dated=True), "begins", on)
+    ends = _steps(index.ending(on.toordinal(), position), "ends", on)
+    nearest = list(islice(_gathered(register, heapq.merge(begins, ends, key=_order)), limit + 1))
     waiting: dict[str, list[Json]] = {"outstanding": [], "coming": []}
-    more = False
-    for found in _gathered(register, heapq.merge(steps, ends, key=_order)):
-        held = dated if found[0].first < FOREVER else waiting[found[0].state]
+    more = len(nearest) > limit
+    for found in _gathered(register, _steps(index.awaited(on.toordinal(), position, dated=False), "begins", on)):
+        held = waiting[found[0].state]
         if len(held) < limit:
             held.append(_happening(register, found))
         else:
             more = True
-            if found[0].first == FOREVER:
+            if all(len(others) == limit for others in waiting.values()):
                 break
+    dated = [_happening(register, found) for found in nearest[:limit]]
     return {"dated": dated, "outstanding": waiting["outstanding"], "undated": waiting["coming"], "more": more}
 
 

@@ -30,6 +30,8 @@ DOCUMENTS: Final = 50
 COMING: Final = 100
 HITS: Final = 50
 FEW: Final = 5
+IN_SIGHT: Final = 5
+"""Documents of one medicine in a list of medicines; the page of the medicine has all."""
 STATES: Final = 24
 """States of knowledge that are drawn at most, the newest."""
 LATELY: Final = 5
@@ -68,7 +70,8 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
             "name": views.name_of(one["inn"]),
             "inn": one["inn"],
             "brands": _brands(one["documents"], one["inn"]),
-            "documents": [_standing(document, one["inn"]) for document in one["documents"]],
+            "documents": [_standing(document, one["inn"]) for document in one["documents"][:IN_SIGHT]],
+            "beyond": len(one["documents"][IN_SIGHT:]),
         }
         for one in found["medicines"]
     ]

@@ -21,7 +21,7 @@ REVIEW: Final = Blueprint("review", __name__)
 SIDES: Final = ("from", "to", "from_at", "to_at")
 PDF: Final = "application/pdf"
 SPANS: Final = (365, 90, 30, 7, 1)
-READABLE: Final = 100
+READABLE: Final = 50
 """Changed documents that a page shows with all their changes; of others it names only the document."""
 
 

@@ -22,8 +22,8 @@ if grep -Eio 'url\([^)]*\)|@import[^;]*|@font-face|GDS Transport' inforce.css; t
 fi
 raw=$(wc -c <inforce.css)
 packed=$(gzip -9 -n -c inforce.css | wc -c)
-if [ "$raw" -gt 136000 ]; then
-  echo "inforce.css has $raw bytes; the limit is 136000" >&2
+if [ "$raw" -gt 140000 ]; then
+  echo "inforce.css has $raw bytes; the limit is 140000" >&2
   exit 1
 fi
 

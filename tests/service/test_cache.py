@@ -278,7 +278,7 @@ def test_many_threads_are_answered_right_while_the_register_moves_on(own: Archiv
 
     def ask() -> None:
         mine = client.application.test_client()
-        began.wait()
+        began.wait(60)
         newest = 0
         while not done.is_set():
             for day in ("2013-09-11", "2014-01-01", "2019-12-01", "2020-02-01"):
@@ -296,16 +296,18 @@ def test_many_threads_are_answered_right_while_the_register_moves_on(own: Archiv
     tip = own.tip()
     assert tip is not None
     first = tip.position
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    began.wait()
-    for number in range(first + 1, first + 9):
-        correct(own, "ema/lemtrada", 1, note=f"{number}")
-        assert answer(client, f"{LEMTRADA}?on=2014-01-01")["version"]["note"] == f"{number}"
-    done.set()
-    for thread in threads:
-        thread.join()
+    began.wait(60)
+    try:
+        for number in range(first + 1, first + 9):
+            correct(own, "ema/lemtrada", 1, note=f"{number}")
+            assert answer(client, f"{LEMTRADA}?on=2014-01-01")["version"]["note"] == f"{number}"
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(60)
     assert wrong == []
     assert cache_of(client).bytes <= 60_000
 

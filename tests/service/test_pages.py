@@ -157,7 +157,7 @@ def lines(read: Page) -> dict[str, str]:
 
 def test_home_says_what_is_in_force_by_medicine(client: FlaskClient) -> None:
     told = lines(page(client, "/"))
-    assert "In force EU, UK · since 16 January 2020 Restricted after the safety review" in told["Alemtuzumab"]
+    assert "In force EU, UK · version since 16 January 2020 Restricted after the safety review" in told["Alemtuzumab"]
     assert "Suspension" in told["Cinoxacin"]
     assert "Suspension" not in told["Ciprofloxacin"]
     assert "Withdrawn EU, UK · from 2 March 2018 or earlier until 26 March 2018" in told["Daclizumab"]
@@ -350,6 +350,32 @@ def test_many_rules_that_start_on_one_day_are_one_line(archive: Archive, publish
     read = page(door(archive), "/coming")
     assert len(read.of_class("app-coming__item")) == 1
     assert "5 more rules of version 1, Version 1." in read.main.text
+
+
+def test_a_medicine_of_many_documents_shows_some_and_how_many_more(archive: Archive, publish: Publish) -> None:
+    names = [f"ema/d-{n}" for n in range(7)]
+    for name in names:
+        publish(document(name), version(1, document=name))
+    client = door(archive)
+    for address in ("/", "/medicines", "/search?q=alemtuzumab"):
+        assert "2 more documents on Alemtuzumab" in page(client, address).main.text
+    assert len(page(client, "/medicines/alemtuzumab").of_class("app-line")) == 7
+
+
+def test_what_is_coming_is_said_to_go_on_where_it_does(archive: Archive, publish: Publish) -> None:
+    days = [since(f"20{year}-01-01") for year in range(27, 33)]
+    publish(document(), *(version(number, day) for number, day in enumerate(days, start=1)))
+    publish(document("ema/other"), version(1, awaited(), document="ema/other"))
+    client = door(archive)
+    home = page(client, "/").of_class("app-home__side")[0].text
+    assert "1 January 2030" in home
+    assert "1 January 2031" not in home
+    assert "Guidance ema/other" in home
+    assert "1 January 2032" in page(client, "/coming").main.text
+    assert "There is more." not in page(client, "/coming").main.text
+    many = [since(f"2{year}-01-01") for year in range(100, 210)]
+    publish(*(version(number, day) for number, day in enumerate(many, start=7)))
+    assert "There is more." in page(client, "/coming").main.text
 
 
 # --- sending ---------------------------------------------------------------------------------------------
