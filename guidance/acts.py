@@ -116,9 +116,9 @@ def _ended(version: Version, ends: str, on: date, jurisdictions: Sequence[str], 
         raise ActRefused(version.id, f"was never recorded to start in {', '.join(strange)} by that name")
     bodies = [dict(c.body) for c in version.commencements]
     touched = [piece for c in version.commencements for piece in _cut(version, c, ends, on, jurisdictions, why)]
-    if not touched:
+    if not touched and on in {commencement.start for commencement in version.commencements}:
         return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
-    if touched == bodies:
+    if not touched or touched == bodies:
         raise ActRefused(version.id, f"is not in force anywhere on {on}, nor will it be")
     return Outcome("withdraw", {**version.body, "commencements": touched})
 
