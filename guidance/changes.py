@@ -35,7 +35,6 @@ from guidance.severity import (
 Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
 Presence = Literal["changed", "added", "removed", "reordered"]
 Question = Literal["versions", "in-force", "revisions", "corrections"]
-Path = tuple[str, ...]
 
 
 class Unaccounted(GuidanceError):
@@ -437,7 +436,7 @@ _MEMBERS: Final = ("number", "title", "stage", "status", "status_note", "commenc
 
 def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
     if old is None or new is None:
-        yield _whole(old, new, table)
+        yield _of_version(old, new, table)
         return
     names = [name for name in _MEMBERS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
@@ -453,7 +452,7 @@ def _beside_rules(body: Body) -> dict[str, Json]:
     return {name: value for name, value in body.items() if name != "rules"}
 
 
-def _whole(old: Body | None, new: Body | None, table: Table) -> Change:
+def _of_version(old: Body | None, new: Body | None, table: Table) -> Change:
     """The change from nothing to a version, or to nothing."""
     body = new or old or {}
     kind: Literal["added", "removed"] = "added" if old is None else "removed"
@@ -481,6 +480,9 @@ def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table
 # --- fields, by DeepDiff ---------------------------------------------------------------------------------
 
 
+Parts = dict[str, str]
+"""What differs on one side: canonical JSON by pointer."""
+
 _ORDER: Final = "\0"
 """Where an aligned list keeps the order of its items. No member or id is named so."""
 
@@ -507,75 +509,77 @@ def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
     inside: list[str] = []
     for name in old.keys() | new.keys():
         if name not in old or name not in new:
-            found.append(_whole_field((name,), old, new))
+            found.append(_whole(name, _step(name), old, new))
         elif canonical(old[name]) != canonical(new[name]):
             if isinstance(old[name], dict | list) and type(old[name]) is type(new[name]):
                 inside.append(name)
             else:
-                found.append(_whole_field((name,), old, new))
+                found.append(_whole(name, _step(name), old, new))
     if inside:
         found.extend(_inside({name: old[name] for name in inside}, {name: new[name] for name in inside}))
     return tuple(sorted(found, key=lambda one: one.pointer))
 
 
-def _whole_field(path: Path, old: Body, new: Body) -> Field:
-    """The last member of a path as it stands on both sides."""
-    name = path[-1]
+def _whole(name: str, pointer: str, old: Body, new: Body) -> Field:
+    """What stands under a name on either side, as one field."""
     if name not in old:
-        return Field(_pointer(path), "added", new=new[name])
+        return Field(pointer, "added", new=new[name])
     if name not in new:
-        return Field(_pointer(path), "removed", old=old[name])
-    return Field(_pointer(path), "changed", old[name], new[name])
+        return Field(pointer, "removed", old=old[name])
+    return Field(pointer, "changed", old[name], new[name])
 
 
-def _pointer(path: Path) -> str:
-    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
+def _step(name: str) -> str:
+    """One step of a JSON pointer."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _inside(old: Body, new: Body) -> Iterator[Field]:
-    """What DeepDiff finds in objects and lists, when what is equal in them is put aside.
+    """What DeepDiff finds in objects and lists, each part under its pointer, what is equal in them put aside.
 
-    Its report, applied to the one side, must give the other; Unaccounted is raised where it does not.
+    Parts lie side by side, since DeepDiff copies the whole way down to each difference. Its report, applied to the
+    one side, must give the other; Unaccounted is raised where it does not.
     """
-    before, after = _differing(_by_identity("", old), _by_identity("", new))
-    report = DeepDiff(
-        before, after, threshold_to_diff_deeper=0, view="tree", verbose_level=2, ignore_private_variables=False
-    )
-    paths = {tuple(level.path(output_format="list")) for levels in report.values() for level in levels}
-    _account(before, after, paths)
-    for path in paths:
-        one = _field(path, before, after)
+    before: Parts = {}
+    after: Parts = {}
+    _part("", "", old, new, before, after)
+    report = DeepDiff(before, after, threshold_to_diff_deeper=0, view="tree", multiprocessing_workers=1)
+    pointers = {level.path(output_format="list")[0] for levels in report.values() for level in levels}
+    _account(before, after, pointers)
+    for pointer in pointers:
+        one = _field(pointer, before, after)
         if one:
             yield one
 
 
-class _Listed(dict[str, Json]):
-    """A list as an object by identity; its own type, so that a list is never taken for an object."""
+def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts) -> None:
+    """Put in `before` and `after` what differs; what stands on one side only, or is of two types, as a whole."""
+    olds, news = _by_identity(name, old), _by_identity(name, new)
+    for key in olds.keys() | news.keys():
+        pointer = at + _step(key)
+        was, now = (_spelled(side[key]) if key in side else None for side in (olds, news))
+        if was is not None and now is not None and was[0] == now[0] and was[0] in "[{" and key != _ORDER:
+            if was != now:
+                _part(pointer, key if isinstance(old, dict) else name, olds[key], news[key], before, after)
+        elif was != now:
+            before |= {} if was is None else {pointer: was}
+            after |= {} if now is None else {pointer: now}
 
 
-def _by_identity(name: str, value: Json) -> Json:
-    """A value with its lists by identity and its leaves as canonical JSON, in which true, 1 and 1.0 differ."""
+def _by_identity(name: str, value: Json) -> Mapping[str, Json]:
+    """An object as it is; a list, the member of that name, as its items by identity, and their order."""
     if isinstance(value, dict):
-        return {member: _by_identity(member, one) for member, one in value.items()}
-    if isinstance(value, list):
-        keys = _keys(name, value)
-        items = ((key, _by_identity(name, one)) for key, one in zip(keys, value, strict=True))
-        return _Listed([(_ORDER, _spelled(keys)), *items])
-    return _spelled(value)
+        return value
+    keys = _keys(name, value)
+    return {_ORDER: keys, **dict(zip(keys, value, strict=True))}
 
 
-def _plain(value: Json) -> Json:
-    """The value that _by_identity was given."""
-    if isinstance(value, _Listed):
-        return [_plain(value[key]) for key in orjson.loads(value[_ORDER])]
-    if isinstance(value, dict):
-        return {member: _plain(one) for member, one in value.items()}
-    return orjson.loads(value)
+def _spelled(value: Json) -> str:
+    """Canonical JSON, in which true, 1 and 1.0 differ.
 
-
-def _spelled(leaf: Json) -> str:
-    """Canonical JSON without the line end, since DeepDiff sets texts of several lines side by side at a cost."""
-    return canonical(leaf)[:-1].decode()
+    Without the line end, since DeepDiff sets texts of several lines side by side at a cost.
+    """
+    return canonical(value)[:-1].decode()
 
 
 def _keys(name: str, items: Sequence[Json]) -> list[str]:
@@ -598,47 +602,26 @@ def _key(item: Json, members: Iterable[str]) -> str:
     return " ".join("+".join(sorted(map(str, part))) if isinstance(part, list) else str(part) for part in parts)
 
 
-def _differing(old: dict[str, Json], new: dict[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Both without what is equal in them."""
-    before, after = type(old)(old), type(new)(new)
-    for name in old.keys() & new.keys():
-        if old[name] == new[name]:
-            del before[name], after[name]
-        elif isinstance(old[name], dict) and type(old[name]) is type(new[name]):
-            before[name], after[name] = _differing(old[name], new[name])
-    return before, after
-
-
-def _account(before: dict[str, Json], after: dict[str, Json], paths: Iterable[Path]) -> None:
+def _account(before: Parts, after: Parts, pointers: Iterable[str]) -> None:
     """Check that the reported differences are all there are: put in place, they make the one side the other."""
-    rebuilt = _copied(before)
-    for path in paths:
-        here, there = rebuilt, after
-        for step in path[:-1]:
-            here, there = here[step], there[step]
-        if path[-1] in there:
-            here[path[-1]] = there[path[-1]]
+    rebuilt = dict(before)
+    for pointer in pointers:
+        if pointer in after:
+            rebuilt[pointer] = after[pointer]
         else:
-            del here[path[-1]]
+            del rebuilt[pointer]
     if rebuilt != after:
         raise Unaccounted("a rule or version", "its reported differences do not account for all that differs")
 
 
-def _copied(value: Json) -> Json:
-    return {name: _copied(one) for name, one in value.items()} if isinstance(value, dict) else value
-
-
-def _field(path: Path, before: Json, after: Json) -> Field | None:
-    """What a path leads to. An order of items that additions and removals explain is no field."""
-    for step in path[:-1]:
-        before, after = before[step], after[step]
-    last = path[-1]
-    if last == _ORDER:
-        was, now = orjson.loads(before[last]), orjson.loads(after[last])
+def _field(pointer: str, before: Parts, after: Parts) -> Field | None:
+    """What a pointer leads to. An order of items that additions and removals explain is no field."""
+    if pointer.endswith(f"/{_ORDER}"):
+        was, now = orjson.loads(before[pointer]), orjson.loads(after[pointer])
         stayed = [key for key in was if key in now] == [key for key in now if key in was]
-        return None if stayed else Field(_pointer(path[:-1]), "reordered", was, now)
-    whole = ({last: _plain(side[last])} if last in side else {} for side in (before, after))
-    return _whole_field(path, *whole)
+        return None if stayed else Field(pointer.removesuffix(f"/{_ORDER}"), "reordered", was, now)
+    sides = ({pointer: orjson.loads(side[pointer])} if pointer in side else {} for side in (before, after))
+    return _whole(pointer, pointer, *sides)
 
 
 # --- as JSON ---------------------------------------------------------------------------------------------
@@ -783,7 +766,7 @@ def _rule_operations(old: Mapping[str, Body], new: Mapping[str, Body]) -> Iterat
 
 def _operations(at: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     for name in sorted(old.keys() | new.keys()):
-        path = at + _pointer((name,))
+        path = at + _step(name)
         if name not in new:
             yield {"op": "remove", "path": path}
         elif name not in old:
