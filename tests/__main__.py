@@ -12,7 +12,7 @@ CHECKS = {
     "layout": ["-m", "ruff", "format", "--check", "."],
     "types": ["-m", "mypy"],
     "architecture": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
-    "tests": ["-m", "pytest", "-n", "auto", "-q"],
+    "tests": ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-q"],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -187,12 +188,15 @@ def test_beyond_the_bound_of_waiting_readers_the_answer_comes_at_once_and_says_w
     archive: Archive, log: State
 ) -> None:
     scene = Scene(archive, log, waiters=1)
-    first = threading.Thread(target=lambda: scene.app.test_client().get("/v1/events?wait=3"))
+    tip = log.tip()
+    first = threading.Thread(target=lambda: scene.app.test_client().get(f"/v1/events?after={tip}&wait=3"))
     first.start()
     shared = scene.app.extensions["inforce.feeds"]
-    while shared.places.acquire(blocking=False):
+    while first.is_alive() and shared.places.acquire(blocking=False):
         shared.places.release()
-    response = scene.get("/v1/events?wait=60")
+        time.sleep(0.01)
+    assert first.is_alive(), "the first reader was to wait"
+    response = scene.get(f"/v1/events?after={tip}&wait=60")
     assert response.headers["Retry-After"] == "5"
     assert json.loads(response.data)["events"] == []
     first.join(20)
