@@ -14,9 +14,10 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import orjson
 
-from guidance.errors import InvalidDocument, Violation
+from guidance.errors import BadParameter, InvalidDocument, Violation
 from guidance.model import Json, canonical
 from guidance.redline import contradictions
+from guidance.schema import read
 
 Body = Mapping[str, Json]
 """A rule, or a version, as recorded."""
@@ -66,14 +67,18 @@ class Table:
     def overridden(self, body: Json, file: str = "") -> Table:
         """The table with an operator's severities and words; raises InvalidDocument.
 
-        The body names effects, each with a severity, or with any of `severity`, `kinds` and `words`. Directions
-        follow from orderings, and are not the operator's to change.
+        The body names effects, each with a severity, or with any of `severity`, `kinds` and `words`. Kinds that it
+        does not name stay as they are. Directions follow from orderings, and are not the operator's to change.
         """
         violations = sorted(_violations(body, self.rows, file))
         if violations:
             raise InvalidDocument(violations)
         said = {effect: {"severity": row} if isinstance(row, str) else row for effect, row in body.items()}
-        return Table({effect: row._replace(**said.get(effect, {})) for effect, row in self.rows.items()})
+        return Table({effect: _laid_over(row, said.get(effect, {})) for effect, row in self.rows.items()})
+
+
+def _laid_over(row: Row, said: Mapping[str, Json]) -> Row:
+    return row._replace(**{**said, "kinds": {**row.kinds, **said.get("kinds", {})}})
 
 
 def _violations(body: Json, rows: Mapping[str, Row], file: str) -> Iterable[Violation]:
@@ -128,6 +133,21 @@ def _reviewed() -> Table:
 
 TABLE: Final = _reviewed()
 """The reviewed table, guidance/severity.json."""
+
+
+def chosen(file: str, table: Table = TABLE) -> Table:
+    """The table with an operator's file (docs/severity.md) laid over it; the table itself where none is named.
+
+    Raises BadParameter where the file cannot be read; BadJson and InvalidDocument, with pointers, where it does not
+    fit.
+    """
+    if not file:
+        return table
+    try:
+        raw = Path(file).read_bytes()
+    except OSError as error:
+        raise BadParameter("--severity-file", file, f"cannot be read: {error.strerror}") from error
+    return table.overridden(read(raw, file), file)
 
 
 # --- judging ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from guidance.index import FOREVER, Row
 from guidance.model import Json, Period, Revision, instant_text, sha256
 from guidance.register import IN_FORCE, Span, applying, scope
 from guidance.search import as_json
+from guidance.severity import TABLE, Table
 from guidance.vocabulary import within
 from service.clock import today
 from service.params import At
@@ -62,15 +63,17 @@ class Register:
     home: str
     """The jurisdiction whose day is today where nothing else says."""
     revision: Revision | None
+    table: Table = TABLE
+    """The table by which changes are judged."""
 
     @classmethod
-    def look(cls, archive: Archive, question: Question, now: datetime, home: str) -> Register:
+    def look(cls, archive: Archive, question: Question, now: datetime, home: str, table: Table = TABLE) -> Register:
         """Raises UnknownRevision where the question looks from a revision that is none."""
-        return cls(archive, question, now, home, archive.at(question.at.meaning if question.at else None))
+        return cls(archive, question, now, home, archive.at(question.at.meaning if question.at else None), table)
 
     def looking(self, at: At | None) -> Register:
         """The same question, looked at from another revision."""
-        return Register.look(self.archive, replace(self.question, at=at), self.now, self.home)
+        return Register.look(self.archive, replace(self.question, at=at), self.now, self.home, self.table)
 
     def about(self) -> Register:
         """Itself; raises UnknownMedicine for one that nothing recorded names: no rules would look like no limits."""

@@ -72,7 +72,7 @@ def send(
     media = media_type(given, diff=patch is not None)
     chosen = offered(patch is not None)[media]
     place = seen.question.jurisdiction or home or seen.home
-    reply = Reply(seen, given, media, place if dated and seen.question.on is None else None)
+    reply = Reply(seen, given, media, place if dated and seen.question.on is None else None, judged=patch is not None)
     response = reply.send(lambda: chosen.write(Answer(pieces, patch)), keep)
     if media != JSON:
         response.headers["Content-Disposition"] = f'inline; filename="inforce.{chosen.name}"'

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from guidance import audit, journal, transfer
+from guidance import audit, journal, severity, transfer
 from guidance.acts import ENDS
 from guidance.archive import Archive, Proposal, Receipt
 from guidance.errors import BadJson, BadParameter, GuidanceError, InvalidDocument
@@ -111,7 +111,8 @@ def asked(archive: Archive, data: Config, **given: str | None) -> answers.Regist
         kind=params.choice(given.get("kind"), "--kind", params.KINDS),
         cohort=params.choice(given.get("cohort"), "--cohort", params.COHORTS),
     )
-    return answers.Register.look(archive, question, now, data.jurisdiction).about()
+    table = severity.chosen(data.severity_file)
+    return answers.Register.look(archive, question, now, data.jurisdiction, table).about()
 
 
 def plain(answer: Any) -> Json:
@@ -509,6 +510,7 @@ def demo(**given: str | None) -> None:
 
 
 def _serve(settings: Config) -> None:
+    severity.chosen(settings.severity_file)
     archive = Archive(settings.data)
     archive.recover()
     archive.tip()

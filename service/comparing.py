@@ -48,7 +48,7 @@ def difference(register: Register, name: str, given: Mapping[str, str]) -> Json:
     register.known(name)
     question, order, pairs = _asked(register, name, given)
     head = register.head(document=name)
-    told, _ = _compared(name, question, pairs)
+    told, _ = _compared(register, name, question, pairs)
     return {**head, "asked": {**head["asked"], **_told_sides(given)}, "order": order, **told}
 
 
@@ -56,7 +56,7 @@ def diffs(register: Register, name: str, given: Mapping[str, str]) -> list[tuple
     """The same as values: for each place or version that was compared, its tags and its diff."""
     register.known(name)
     question, _, pairs = _asked(register, name, given)
-    return [(pair.tags, _diff(question, pair)) for pair in pairs]
+    return [(pair.tags, _diff(register, question, pair)) for pair in pairs]
 
 
 def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
@@ -174,13 +174,14 @@ def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> Sta
 Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 
-def _diff(question: Question, pair: Pair) -> Diff:
-    return changes.compare(pair.old.body, pair.new.body, question=question, asked=(pair.old.asked, pair.new.asked))
+def _diff(register: Register, question: Question, pair: Pair) -> Diff:
+    asked = pair.old.asked, pair.new.asked
+    return changes.compare(pair.old.body, pair.new.body, question=question, asked=asked, table=register.table)
 
 
-def _compared(name: str, question: Question, pairs: Sequence[Pair]) -> tuple[Json, list[Change]]:
+def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> tuple[Json, list[Change]]:
     """Every pair compared: the answer, and the distinct changes in it."""
-    found = [(pair.tags, _diff(question, pair)) for pair in pairs]
+    found = [(pair.tags, _diff(register, question, pair)) for pair in pairs]
     distinct = _distinct(found)
     sides = [{**tags, **_sides(diff)} for tags, diff in found]
     answer = {
@@ -235,7 +236,7 @@ def across(register: Register, given: Mapping[str, str]) -> Json:
     everything: list[Change] = []
     for name in names:
         _, _, pairs = _asked(register, name, given)
-        told, distinct = _compared(name, question, pairs)
+        told, distinct = _compared(register, name, question, pairs)
         if not told["equal"]:
             found.append({**told, "title": _title(register, name)})
             everything += distinct

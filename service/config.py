@@ -29,6 +29,7 @@ class Config:
     https: bool = False
     cache_bytes: int = 32 * 1024 * 1024
     connections: int = 1024
+    severity_file: str = ""
     log_level: str = "info"
 
 
@@ -60,6 +61,7 @@ SETTINGS: Final = (
     Setting("https", "Whether people reach the service over TLS: sends Strict-Transport-Security."),
     Setting("cache_bytes", "Bytes of answers to keep ready in each worker; 0 keeps none.", 0, 2**40),
     Setting("connections", "Connections that each worker holds open at most.", 16, 65536),
+    Setting("severity_file", "File of severities that the operator judges otherwise; none means the reviewed table."),
     Setting("log_level", "debug, info, warning or error."),
 )
 _BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}

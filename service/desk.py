@@ -9,6 +9,7 @@ from typing import Final
 
 from flask import Response, current_app, g, request
 
+from guidance import severity
 from guidance.archive import Archive
 from service import answers, params
 from service.cache import KEPT, Keep
@@ -19,10 +20,11 @@ IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
 class Desk:
-    """What a request needs to be answered: the archive, the clock, the configuration."""
+    """What a request needs to be answered: the archive, the clock, the configuration, the table of severities."""
 
     def __init__(self, archive: Archive, clock: Clock, config: Config) -> None:
         self.archive, self.clock, self.config = archive, clock, config
+        self.table = severity.chosen(config.severity_file)
 
 
 def desk() -> Desk:
@@ -45,15 +47,21 @@ def register(given: Mapping[str, str], now: datetime) -> answers.Register:
         cohort=params.choice(given.get("cohort"), "cohort", params.COHORTS),
     )
     g.stamp = desk().archive.store.stamp()
-    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction).about()
+    return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction, desk().table).about()
 
 
 class Reply:
     """How one answer is sent: what identifies it, how long it lasts, and whether it may be kept ready."""
 
-    def __init__(self, seen: answers.Register, given: Mapping[str, str], media: str, place: str | None) -> None:
-        """`place`: the jurisdiction whose midnight makes another answer of it; None where no midnight does."""
+    def __init__(
+        self, seen: answers.Register, given: Mapping[str, str], media: str, place: str | None, judged: bool = False
+    ) -> None:
+        """`place`: the jurisdiction whose midnight makes another answer of it; None where no midnight does.
+
+        `judged`: the table of severities speaks in it, which an operator's file can change on any day.
+        """
         self.seen, self.given, self.media, self.place = seen, given, media, place
+        self.table = seen.table.sha256 if judged and seen.table is not severity.TABLE else ""
 
     def until(self) -> datetime | None:
         """When the answer goes stale though nothing is recorded: the next midnight, if it is about today."""
@@ -61,7 +69,7 @@ class Reply:
 
     def lifetime(self) -> str:
         pinned = self.seen.question.at is not None and self.seen.question.at.pinned
-        if not pinned:
+        if not pinned or self.table:
             return "public, no-cache"
         until = self.until()
         return IMMUTABLE if until is None else f"public, max-age={int((until - self.seen.now).total_seconds())}"
@@ -83,9 +91,9 @@ class Reply:
 
 
 def tag_of(release: str, path: str, reply: Reply) -> str:
-    """A strong validator: the same only where release, revision, day, question and format are."""
+    """A strong validator: the same only where release, revision, day, question, format and judgement are."""
     seen = reply.seen
     day = today(seen.now, reply.place).isoformat() if reply.place else ""
-    parts = [release, seen.revision.id if seen.revision else "", day, reply.media, path]
+    parts = [release, seen.revision.id if seen.revision else "", day, reply.media, path, reply.table]
     parts += [f"{name}={value}" for name, value in sorted(reply.given.items())]
     return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from guidance.model import Json
 from guidance.redline import redline
+from guidance.severity import Row
 from service import views
 
 VIEWS: Final = {
@@ -196,6 +197,21 @@ def ending(item: Json) -> str | None:
     how = str(item["ending"]["how"])
     by = ", ".join(item["ending"]["by"])
     return ENDINGS.get(how, how.capitalize()) + (f": {by}" if by else "")
+
+
+def overridden(rows: Mapping[str, Row], reviewed: Mapping[str, Row]) -> dict[str, list[str]]:
+    """By effect, what the reviewed table says wherever the operator's says otherwise."""
+    return {effect: list(_otherwise(row, reviewed[effect])) for effect, row in rows.items() if row != reviewed[effect]}
+
+
+def _otherwise(row: Row, reviewed: Row) -> Iterator[str]:
+    if row.severity != reviewed.severity:
+        yield reviewed.severity
+    if row.words != reviewed.words:
+        yield f"“{reviewed.words}”"
+    for kind in sorted(row.kinds.keys() | reviewed.kinds.keys()):
+        if row.kinds.get(kind) != reviewed.kinds.get(kind):
+            yield f"{kind}: {reviewed.kinds.get(kind, 'as any other')}"
 
 
 # --- the whole -------------------------------------------------------------------------------------------

@@ -257,5 +257,8 @@ def _of_document(visit: Visit, answer: Json, sides: Mapping[str, str]) -> dict[s
 
 @REVIEW.get("/about/severity")
 def judged() -> Response:
-    """The table of effects, for people."""
-    return Visit().show("severity.html", {"table": severity.TABLE, "severities": differences.SEVERITIES})
+    """The table of effects, for people, with what the operator judges otherwise."""
+    visit = Visit()
+    table = visit.seen.table
+    told = {"table": table, "reviewed": severity.TABLE, "severities": differences.SEVERITIES}
+    return visit.show("severity.html", {**told, "own": differences.overridden(table.rows, severity.TABLE.rows)})

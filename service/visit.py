@@ -75,7 +75,7 @@ class Visit:
 
     def send(self, where: str, media: str, written: Callable[[], bytes]) -> Response:
         """What a function makes, unless nothing has changed since the reader last had it."""
-        return Reply(self.seen, self.given, media, where).send(lambda: (written(),))
+        return Reply(self.seen, self.given, media, where, judged=True).send(lambda: (written(),))
 
     def frame(self, home: str | None = None) -> dict[str, Any]:
         """What the layout shows besides the answer and the as-of bar."""

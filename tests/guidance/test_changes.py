@@ -21,9 +21,18 @@ from referencing import Registry, Resource
 
 from guidance import changes
 from guidance.changes import Change, Diff, Unaccounted, compare, patch, patched, projection, tally, to_json, unprojected
-from guidance.errors import BadParameter, InvalidDocument
+from guidance.errors import BadInput, BadParameter, InvalidDocument
 from guidance.model import canonical
-from guidance.severity import KINDS, READINGS, SEVERITIES, TABLE, of_durations, of_populations, of_thresholds
+from guidance.severity import (
+    KINDS,
+    READINGS,
+    SEVERITIES,
+    TABLE,
+    chosen,
+    of_durations,
+    of_populations,
+    of_thresholds,
+)
 
 ROOT = Path(__file__).parents[2]
 QUICK = settings(max_examples=60, deadline=None)
@@ -789,6 +798,40 @@ def test_an_operator_may_judge_a_kind_of_rule_otherwise() -> None:
     table = TABLE.overridden({"wording-unordered": {"kinds": {"monitoring": "critical"}}})
     (change,) = compare(version(rule()), version(rule(text="Other.")), table=table).changes
     assert change.severity == "critical"
+    assert table.rows["wording-unordered"].kinds == {**TABLE.rows["wording-unordered"].kinds, "monitoring": "critical"}
+
+
+def test_a_file_is_laid_over_the_reviewed_table_and_none_leaves_it_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "severity.json"
+    file.write_text('{"moved": "major"}', "utf-8")
+    assert chosen("") is TABLE
+    assert chosen(str(file)).sha256 == TABLE.overridden({"moved": "major"}).sha256
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer", "why"),
+    [
+        (b'{"moved": "grave"}', "/moved", "is not one of editorial, minor, major, critical"),
+        (b'{"moved": "major", "moved": "minor"}', "/moved", "twice"),
+        (b"{", "", "JSON"),
+        (b'{"moved": "\xff"}', "", "UTF-8"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_with_its_name_and_the_pointer(
+    tmp_path: Path, written: bytes, pointer: str, why: str
+) -> None:
+    file = tmp_path / "severity.json"
+    file.write_bytes(written)
+    with pytest.raises(BadInput) as refused:
+        chosen(str(file))
+    for part in (str(file), pointer, why):
+        assert part in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    for place in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(BadParameter, match="--severity-file.*cannot be read"):
+            chosen(str(place))
 
 
 @pytest.mark.parametrize(

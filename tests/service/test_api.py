@@ -593,6 +593,26 @@ def test_the_format_parameter_goes_before_the_accept_header(client: FlaskClient)
     assert response.headers["Content-Disposition"] == 'inline; filename="inforce.csv"'
 
 
+def test_a_diff_that_an_operators_table_judges_has_a_tag_of_its_own_and_is_never_immutable(
+    corpus: Archive, client: FlaskClient, tmp_path: Path
+) -> None:
+    tip = corpus.tip()
+    assert tip is not None
+    link = f"{LEMTRADA}/diff?from=@2&to=@3&at={tip.id}"
+    tags = {client.get(link).headers["ETag"]}
+    for severity in ("minor", "critical"):
+        file = tmp_path / f"{severity}.json"
+        file.write_text(json.dumps({"monitoring-added": severity}), "utf-8")
+        response = door(corpus, severity_file=str(file)).get(link)
+        tags.add(response.headers["ETag"])
+        assert response.headers["Cache-Control"] == "public, no-cache"
+        (change,) = [one for one in response.get_json()["changes"] if one["name"] == "ecg"]
+        assert change["severity"] == severity
+        same = door(corpus, severity_file=str(file)).get(f"{LEMTRADA}?at={tip.id}&on=2020-01-16")
+        assert same.headers["ETag"] == client.get(f"{LEMTRADA}?at={tip.id}&on=2020-01-16").headers["ETag"]
+    assert len(tags) == 3
+
+
 # --- HEAD ------------------------------------------------------------------------------------------------
 
 

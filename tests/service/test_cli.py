@@ -53,6 +53,29 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     return found
 
 
+# --- the operator's severities ---------------------------------------------------------------------------
+
+
+def test_serving_does_not_begin_with_a_table_of_severities_that_does_not_fit(
+    at: tuple[str, str], served: list[Config], tmp_path: Path
+) -> None:
+    file = tmp_path / "severity.json"
+    file.write_text('{"moves": "major"}', "utf-8")
+    refused = run("serve", *at, "--severity-file", str(file))
+    assert (refused.exit_code, served) == (2, [])
+    assert f"{file} /moves: is not an effect; did you mean moved?" in refused.stderr
+
+
+def test_a_diff_of_the_command_line_heeds_the_operators_table(
+    at: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "severity.json"
+    file.write_text('{"contraindication-added": "minor"}', "utf-8")
+    monkeypatch.setenv("INFORCE_SEVERITY_FILE", str(file))
+    result = run("diff", "ema/lemtrada", *at, "--from", "@2", "--to", "@3", "--json")
+    assert "critical" not in json.loads(result.stdout)["summary"]["severities"]
+
+
 # --- help and refusals -----------------------------------------------------------------------------------
 
 

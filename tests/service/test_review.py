@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -259,6 +260,22 @@ def test_every_effect_of_the_table_is_explained(client: FlaskClient) -> None:
     read = page(client, "/about/severity")
     assert {one.attributes["id"] for one in read.all("tr") if "id" in one.attributes} == set(severity.TABLE.rows)
     assert severity.TABLE.sha256 in read.main.text
+
+
+def test_what_the_operator_judges_otherwise_is_marked_and_heeded(corpus: Archive, tmp_path: Path) -> None:
+    assert page(door(corpus), "/about/severity").of_class("govuk-inset-text") == []
+    file = tmp_path / "severity.json"
+    file.write_text('{"moved": "major", "contraindication-added": {"severity": "minor", "words": "One more"}}', "utf-8")
+    own = door(corpus, severity_file=str(file))
+    read = page(own, "/about/severity")
+    assert "judge 2 effects otherwise" in read.of_class("govuk-inset-text")[0].text
+    rows = {one.attributes["id"]: one.text for one in read.all("tr") if "id" in one.attributes}
+    assert "The reviewed table says: critical; “Contraindication added”" in rows["contraindication-added"]
+    assert "The reviewed table says: editorial" in rows["moved"]
+    assert sum("The reviewed table says" in text for text in rows.values()) == 2
+    compared = page(own, f"{COMPARE}?from=@2&to=@3")
+    assert "Critical" not in compared.of_class("app-tally")[0].text
+    assert "One more" in compared.main.text
 
 
 # --- hostile text ----------------------------------------------------------------------------------------
