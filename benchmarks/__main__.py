@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import asking, figures, storing
+from benchmarks import asking, comparing, figures, storing
 from benchmarks.figures import Figure
 from benchmarks.generator import Shape
 from benchmarks.ground import Ground
@@ -24,6 +24,11 @@ MEASURES: Final[dict[str, Callable[[Ground], Iterator[Figure]]]] = {
     "cold": asking.cold,
     "publish": storing.publish,
     "packed": storing.packed,
+    "diff-rules": comparing.rules,
+    "diff-pair": comparing.pair,
+    "diff-text": comparing.texts,
+    "diff-across": comparing.across,
+    "diff-page": comparing.page,
 }
 
 

@@ -14,6 +14,7 @@ from guidance.model import Document, Version, canonical
 from guidance.schema import check_document, check_version, warnings
 
 SHAPE = Shape(documents=60, versions=10)
+DIFFS = ["diff-rules", "diff-pair", "diff-text", "diff-across", "diff-page"]
 TINY = ["--documents", "20", "--versions", "2", "--rounds", "1", "--questions", "20"]
 
 
@@ -57,7 +58,7 @@ def test_what_makes_registers_hard_is_there() -> None:
     assert {version["stage"] for version in versions} >= {"decided", "recommended", "adopted"}
 
 
-@pytest.mark.parametrize("names", [["import", "rebuild", "packed"], ["history", "publish"], ["answer"]])
+@pytest.mark.parametrize("names", [["import", "rebuild", "packed"], ["history", "publish"], ["answer"], DIFFS])
 def test_the_command_measures_at_a_tiny_scale(names: list[str], tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     assert main([*names, *TINY, "--keep", str(tmp_path / "kept"), "--markdown", str(table)]) == 0
