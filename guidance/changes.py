@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
@@ -195,19 +194,21 @@ def compare(
 def tally(changes: Iterable[Change]) -> dict[str, Json]:
     """How many changes there are of each kind, severity and direction, with each effect, and to be reviewed."""
     changes = tuple(changes)
-    effects = Counter(effect for change in changes for effect in {effect.id for effect in change.effects})
     return {
         "changes": len(changes),
         "kinds": _counted(change.kind for change in changes),
         "severities": _counted(change.severity for change in changes),
         "directions": _counted(direction for change in changes for direction in change.directions),
-        "effects": {effect: effects[effect] for effect in sorted(effects)},
+        "effects": _counted(effect for change in changes for effect in {effect.id for effect in change.effects}),
         "needs_review": sum(bool(change.review) for change in changes),
     }
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items()))
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def _side(body: Body | None, asked: Mapping[str, Json]) -> Side:
@@ -441,7 +442,7 @@ def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Ch
     names = [name for name in _MEMBERS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
     fields: dict[str, list[Field]] = {}
-    for one in fields_between(_beside_rules(old), _beside_rules(new)):
+    for one in _fields(_beside_rules(old), _beside_rules(new), _told):
         fields.setdefault(one.member, []).append(one)
     for name in names:
         if name in fields:
@@ -480,9 +481,6 @@ def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table
 # --- fields, by DeepDiff ---------------------------------------------------------------------------------
 
 
-Parts = dict[str, str]
-"""What differs on one side: canonical JSON by pointer."""
-
 _ORDER: Final = "\0"
 """Where an aligned list keeps the order of its items. No member or id is named so."""
 
@@ -499,12 +497,20 @@ _IDENTITY: Final[Mapping[str, Sequence[str]]] = {
 }
 """What identifies the items of a list, by the member that holds it. A text identifies itself."""
 
+Parts = dict[str, str]
+"""What differs on one side: canonical JSON by pointer."""
+
 
 def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
-    """Every member that differs between two rules, or two versions without their rules, by pointer.
+    """Every member that differs between two rules, by pointer.
 
     A member that is a leaf, or stands on one side, differs as a whole; inside the others DeepDiff looks.
     """
+    return _fields(old, new, _seen)
+
+
+def _fields(old: Body, new: Body, pointers: Callable[[Parts, Parts], Iterable[str]]) -> tuple[Field, ...]:
+    """Every member that differs, by pointer; `pointers` names the parts that differ in what is not told whole."""
     found: list[Field] = []
     inside: list[str] = []
     for name in old.keys() | new.keys():
@@ -516,7 +522,10 @@ def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
             else:
                 found.append(_whole(name, _step(name), old, new))
     if inside:
-        found.extend(_inside({name: old[name] for name in inside}, {name: new[name] for name in inside}))
+        before: Parts = {}
+        after: Parts = {}
+        _part("", "", {name: old[name] for name in inside}, {name: new[name] for name in inside}, before, after)
+        found.extend(filter(None, (_field(pointer, before, after) for pointer in pointers(before, after))))
     return tuple(sorted(found, key=lambda one: one.pointer))
 
 
@@ -534,22 +543,20 @@ def _step(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _inside(old: Body, new: Body) -> Iterator[Field]:
-    """What DeepDiff finds in objects and lists, each part under its pointer, what is equal in them put aside.
+def _seen(before: Parts, after: Parts) -> set[str]:
+    """Where DeepDiff sees a difference. Its report, applied to the one side, must give the other.
 
-    Parts lie side by side, since DeepDiff copies the whole way down to each difference. Its report, applied to the
-    one side, must give the other; Unaccounted is raised where it does not.
+    Parts lie side by side, since DeepDiff copies the whole way down to each difference. Raises Unaccounted.
     """
-    before: Parts = {}
-    after: Parts = {}
-    _part("", "", old, new, before, after)
     report = DeepDiff(before, after, threshold_to_diff_deeper=0, view="tree", multiprocessing_workers=1)
     pointers = {level.path(output_format="list")[0] for levels in report.values() for level in levels}
     _account(before, after, pointers)
-    for pointer in pointers:
-        one = _field(pointer, before, after)
-        if one:
-            yield one
+    return pointers
+
+
+def _told(before: Parts, after: Parts) -> Iterable[str]:
+    """Every part that was put there, all of which differ."""
+    return before | after
 
 
 def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts) -> None:
@@ -632,8 +639,8 @@ def to_json(diff: Diff) -> dict[str, Json]:
     return {
         "question": diff.question,
         "document": diff.document,
-        "old": _side_json(diff.old),
-        "new": _side_json(diff.new),
+        "old": side_json(diff.old),
+        "new": side_json(diff.new),
         "equal": diff.equal,
         "table": diff.table,
         "summary": {**diff.summary, "unchanged_rules": diff.unchanged},
@@ -641,7 +648,7 @@ def to_json(diff: Diff) -> dict[str, Json]:
     }
 
 
-def _side_json(side: Side) -> dict[str, Json]:
+def side_json(side: Side) -> dict[str, Json]:
     return {"version": side.version, "sha256": side.sha256, "asked": dict(side.asked)}
 
 

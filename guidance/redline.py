@@ -39,6 +39,8 @@ DECIDING: Final[dict[str, frozenset[str]]] = {
 }
 """Words that decide what a sentence means, by class. Numbers are such a class too, and are found by their form."""
 
+_MARKS: Final = frozenset(".,;:()")
+"""The commonest tokens that are no word and decide nothing."""
 _CLASS: Final = {word: what for what, words in DECIDING.items() for word in words}
 _QUANTITY: Final = re.compile(r"(?<=\w)[\s-]+(?=[^\W\d])")
 _PARTS: Final = re.compile(r"[\s/-]+")
@@ -98,6 +100,8 @@ def redline(old: str, new: str) -> tuple[Segment, ...]:
         op: Op = "kept" if old == new else "deleted" if old else "inserted"
         return (Segment(op, old or new),) if old or new else ()
     before, after = _SENTENCE.findall(old), _SENTENCE.findall(new)
+    if len(before) == len(after) == 1:
+        return tuple(_merged(_stretch(before, after, {})))
     moves = _moves(before, after)
     found: list[Segment] = []
     for same, i1, i2, j1, j2 in _blocks(before, after, moves):
@@ -130,12 +134,11 @@ def contradictions(old: str, new: str) -> tuple[str, ...]:
 def _telling(text: str) -> dict[str, list[str]]:
     """The words of a text that decide its meaning, in order, each class apart."""
     found: dict[str, list[str]] = {what: [] for what in ("numbers", *DECIDING)}
-    for token in tokens(text.casefold()):
-        word = token.rstrip()
-        if word in NUMBER_WORDS or not word.isalpha():
-            _tell(word, found)
-        elif word in _CLASS:
+    for word in map(str.rstrip, tokens(text.casefold())):
+        if word in _CLASS:
             found[_CLASS[word]].append(word)
+        elif word in NUMBER_WORDS or not (word.isalpha() or word in _MARKS):
+            _tell(word, found)
     return found
 
 

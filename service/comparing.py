@@ -183,36 +183,36 @@ def _compared(register: Register, name: str, question: Question, pairs: Sequence
     """Every pair compared: the answer, and the distinct changes in it."""
     found = [(pair.tags, _diff(register, question, pair)) for pair in pairs]
     distinct = _distinct(found)
-    sides = [{**tags, **_sides(diff)} for tags, diff in found]
     answer = {
         "question": question,
         "document": name,
         "equal": all(diff.equal for _, diff in found),
         "table": found[0][1].table if found else None,
         "summary": changes.tally(change for _, change in distinct),
-        "sides": sides,
-        "changes": [{**tags, **changes.change_json(change)} for tags, change in distinct],
+        "sides": [{**tags, **_sides(diff)} for tags, diff in found],
+        "changes": [told for told, _ in distinct],
     }
     return answer, [change for _, change in distinct]
 
 
 def _sides(diff: Diff) -> Json:
-    told = changes.to_json(replace(diff, changes=()))
-    return {"old": told["old"], "new": told["new"], "equal": diff.equal}
+    return {"old": changes.side_json(diff.old), "new": changes.side_json(diff.new), "equal": diff.equal}
 
 
-def _distinct(found: Tagged) -> list[tuple[Mapping[str, Json], Change]]:
-    """Each change once. What is the same in the whole and in all its parts is told of the whole."""
-    places: dict[tuple[bytes, bytes], tuple[Mapping[str, Json], Change, list[str]]] = {}
+def _distinct(found: Tagged) -> list[tuple[Json, Change]]:
+    """Each change once, as it is told. What is the same in the whole and in all its parts is told of the whole."""
+    places: dict[bytes, tuple[Json, Json, Change, list[str]]] = {}
     for tags, diff in found:
         others = {name: value for name, value in tags.items() if name != "jurisdictions"}
         for change in diff.changes:
-            key = (orjson.dumps(others), orjson.dumps(changes.change_json(change)))
-            places.setdefault(key, (others, change, []))[2].extend(tags.get("jurisdictions", ()))
+            told = changes.change_json(change)
+            places.setdefault(orjson.dumps([others, told]), (others, told, change, []))[3].extend(
+                tags.get("jurisdictions", ())
+            )
     spoken = {place for tags, _ in found for place in tags.get("jurisdictions", ())}
     return [
-        ({**others, **({"jurisdictions": _wholes(named, spoken)} if named else {})}, change)
-        for others, change, named in places.values()
+        ({**others, **({"jurisdictions": _wholes(named, spoken)} if named else {}), **told}, change)
+        for others, told, change, named in places.values()
     ]
 
 
