@@ -18,6 +18,7 @@ from service.desk import Reply, desk, register
 from service.formats import JSON, Answer, offered
 from service.openapi import described
 from service.problems import NOT_ACCEPTABLE, HttpProblem
+from service.word import Sides
 
 V1: Final = Blueprint("v1", __name__, url_prefix="/v1")
 WATCH: Final = Blueprint("watch", __name__)
@@ -67,13 +68,14 @@ def send(
     home: str | None = None,
     keep: bool = True,
     patch: Callable[[], Json] | None = None,
+    sides: Callable[[], Iterable[Sides]] = tuple,
 ) -> Response:
     """The answer in the format asked for. `dated`: it depends on the day, which is today's where none is asked for."""
     media = media_type(given, diff=patch is not None)
     chosen = offered(patch is not None)[media]
     place = seen.question.jurisdiction or home or seen.home
     reply = Reply(seen, given, media, place if dated and seen.question.on is None else None, judged=patch is not None)
-    response = reply.send(lambda: chosen.write(Answer(pieces, patch)), keep)
+    response = reply.send(lambda: chosen.write(Answer(pieces, patch, sides)), keep)
     if media != JSON:
         response.headers["Content-Disposition"] = f'inline; filename="inforce.{chosen.name}"'
     return response
@@ -152,7 +154,13 @@ def diff(authority: str, name: str) -> Response:
     seen = register({key: given[key] for key in ("at", "jurisdiction") if key in given}, now)
     document = document_id(f"{authority}/{name}")
     answer = comparing.difference(seen, document, given)
-    return send(seen, given, once(answer), patch=lambda: comparing.patch(seen, document, given))
+    return send(
+        seen,
+        given,
+        once(answer),
+        patch=lambda: comparing.patch(seen, document, given),
+        sides=lambda: comparing.sides(seen, document, given),
+    )
 
 
 @V1.get("/diff")

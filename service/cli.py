@@ -468,7 +468,8 @@ def diff(document: str | None, data: str | None, form: str | None, as_json: bool
     if form and form != "json":
         patch = (lambda: comparing.patch(seen, name, told)) if name else (lambda: comparing.no_patch(told))
         write = next(one.write for one in FORMATS.values() if one.name == form)
-        sys.stdout.buffer.writelines(write(Answer([orjson.dumps(answer)], patch)))
+        sides = (lambda: comparing.sides(seen, name, told)) if name else tuple
+        sys.stdout.buffer.writelines(write(Answer([orjson.dumps(answer)], patch, sides)))
     elif as_json or form:
         show_json(plain(answer))
     else:

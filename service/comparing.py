@@ -17,6 +17,7 @@ from guidance.register import scope
 from guidance.vocabulary import within
 from service import answers, params
 from service.answers import Register
+from service.word import Sides
 
 SIDES: Final = "give two versions (from=@2&to=@3), two days (from=2019-12-01&to=2020-02-01), or from_at and to_at"
 DOCUMENTS_LIMIT: Final = 2000
@@ -65,6 +66,13 @@ def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
     if len(pairs) != 1 or pairs[0].old.body is None or pairs[0].new.body is None:
         return no_patch(given)
     return changes.patch(pairs[0].old.body, pairs[0].new.body)
+
+
+def sides(register: Register, name: str, given: Mapping[str, str]) -> list[Sides]:
+    """The states that a diff compares, pair by pair, those that differ."""
+    _, _, pairs = _asked(register, name, given)
+    differing = [pair for pair in pairs if pair.old.body != pair.new.body]
+    return [Sides(pair.old.body, pair.new.body, pair.tags.get("jurisdictions", ())) for pair in differing]
 
 
 def no_patch(given: Mapping[str, str]) -> Json:

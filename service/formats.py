@@ -19,10 +19,11 @@ WORD: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.do
 
 
 class Answer(NamedTuple):
-    """What a format is given: the pieces of one JSON text and, for a diff, how to make its patch."""
+    """What a format is given: the pieces of one JSON text and, for a diff, how to make its patch and find its sides."""
 
     pieces: Iterable[bytes]
     patch: Callable[[], Json] | None = None
+    sides: Callable[[], Iterable[word.Sides]] = tuple
 
 
 class Format(NamedTuple):
@@ -53,8 +54,8 @@ def as_patch(answer: Answer) -> Iterable[bytes]:
 
 
 def as_word(answer: Answer) -> Iterable[bytes]:
-    """A diff as a Word document with tracked changes."""
-    return (word.tracked(orjson.loads(b"".join(answer.pieces))),)
+    """A diff as a Word document with tracked changes, the whole text of one document after them."""
+    return (word.tracked(orjson.loads(b"".join(answer.pieces)), answer.sides()),)
 
 
 FORMATS: Final[dict[str, Format]] = {

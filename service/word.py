@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from docx import Document
@@ -14,9 +16,21 @@ from docx.oxml.ns import qn
 from docx.text.paragraph import Paragraph
 
 from guidance.model import Json
+from guidance.redline import Op, Segment, moved, redline
 
 AUTHOR = "Inforce"
-MARKS = {"inserted": "w:ins", "deleted": "w:del"}
+SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+BROKEN = {"\n": "w:br", "\t": "w:tab"}
+UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+"""What XML cannot hold (Char, section 2.2 of XML 1.0), and the carriage return, which it reads as another line end."""
+
+
+class Sides(NamedTuple):
+    """Two states of a document as recorded, None where nothing stood, and the places that they are about."""
+
+    old: Json
+    new: Json
+    places: Sequence[str] = ()
 
 
 class _Tracked:
@@ -28,27 +42,50 @@ class _Tracked:
         self.ids = count(1)
 
     def heading(self, text: str, level: int) -> None:
-        self.word.add_heading(text, level)
+        self.word.add_heading(_writable(text), level)
 
     def plain(self, text: str) -> Paragraph:
-        return self.word.add_paragraph(text)
+        return self.word.add_paragraph(_writable(text))
 
-    def mark(self, paragraph: Paragraph, op: str, text: str) -> None:
-        """Add a run that is kept, inserted or deleted."""
-        if op == "kept":
-            paragraph.add_run(text)
-            return
-        change = OxmlElement(MARKS[op])
-        change.set(qn("w:id"), str(next(self.ids)))
-        change.set(qn("w:author"), AUTHOR)
-        change.set(qn("w:date"), self.on)
-        run = OxmlElement("w:r")
-        words = OxmlElement("w:t" if op == "inserted" else "w:delText")
-        words.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
-        words.text = text
-        run.append(words)
-        change.append(run)
+    def redlined(self, segments: Iterable[Segment], style: str | None = None) -> Paragraph:
+        """A paragraph of kept, deleted and inserted runs; what was moved is marked as such, from and to."""
+        paragraph = self.word.add_paragraph(style=style)
+        group = next(self.ids)
+        for op, text, move in segments:
+            if op == "kept":
+                paragraph._p.append(_run(text))
+            elif move is None:
+                self.wrapped(paragraph, "w:ins" if op == "inserted" else "w:del", text)
+            else:
+                self.moved(paragraph, "w:moveTo" if op == "inserted" else "w:moveFrom", text, f"move-{group}-{move}")
+        return paragraph
+
+    def wrapped(self, paragraph: Paragraph, tag: str, text: str) -> None:
+        change = self.element(tag)
+        change.append(_run(text, "w:delText" if tag == "w:del" else "w:t"))
         paragraph._p.append(change)
+
+    def moved(self, paragraph: Paragraph, tag: str, text: str, name: str) -> None:
+        """One end of a move: both ends share the name of the range around them (ECMA-376, section 17.13.5)."""
+        start, end = self.element(f"{tag}RangeStart"), OxmlElement(f"{tag}RangeEnd")
+        start.set(qn("w:name"), name)
+        end.set(qn("w:id"), start.get(qn("w:id")))
+        paragraph._p.append(start)
+        self.wrapped(paragraph, tag, text)
+        paragraph._p.append(end)
+
+    def whole(self, paragraph: Paragraph, tag: str) -> None:
+        """The paragraph itself, with its end, came or went."""
+        marks = OxmlElement("w:rPr")
+        marks.append(self.element(tag))
+        paragraph._p.get_or_add_pPr().append(marks)
+
+    def element(self, tag: str) -> Any:
+        found = OxmlElement(tag)
+        found.set(qn("w:id"), str(next(self.ids)))
+        found.set(qn("w:author"), AUTHOR)
+        found.set(qn("w:date"), self.on)
+        return found
 
     def bytes(self) -> bytes:
         held = io.BytesIO()
@@ -65,8 +102,30 @@ def _undated(saved: io.BytesIO) -> bytes:
     return made.getvalue()
 
 
-def tracked(answer: Json) -> bytes:
-    """A diff answer (schemas/diff-answer.json), of one document or of several, as a .docx file."""
+def _writable(text: str) -> str:
+    """With what XML cannot hold shown as pictures of it, so that nothing is lost in silence."""
+    return UNWRITABLE.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 32 else "\ufffd", text)
+
+
+def _run(text: str, tag: str = "w:t") -> Any:
+    """A run that keeps every space; line ends and tabs are elements of their own."""
+    run = OxmlElement("w:r")
+    for part in re.split("([\n\t])", _writable(text)):
+        if part in BROKEN:
+            run.append(OxmlElement(BROKEN[part]))
+        elif part:
+            words = OxmlElement(tag)
+            words.set(SPACE, "preserve")
+            words.text = part
+            run.append(words)
+    return run
+
+
+def tracked(answer: Json, sides: Iterable[Sides] = ()) -> bytes:
+    """A diff answer (schemas/diff-answer.json), of one document or of several, as a .docx file.
+
+    `sides`: the pairs of states that were compared, whose whole texts follow the changes.
+    """
     revision = answer["revision"]
     made = _Tracked(revision["recorded_at"])
     made.word.core_properties.author = AUTHOR
@@ -81,6 +140,8 @@ def tracked(answer: Json) -> bytes:
         if "documents" in answer:
             made.heading(f"{part['document']}: {part['title']}", 1)
         _part(made, part)
+    for side in sides:
+        _text(made, side)
     return made.bytes()
 
 
@@ -121,21 +182,53 @@ def _change(made: _Tracked, change: Json) -> None:
     for why in change["review"]:
         made.plain(f"Needs review: {why}")
     if change["segments"]:
-        paragraph = made.plain("")
-        for segment in change["segments"]:
-            made.mark(paragraph, segment["op"], segment["text"])
+        made.redlined(Segment(one["op"], one["text"], one.get("move")) for one in change["segments"])
     for field in change["fields"]:
         if not (change["segments"] and field["pointer"] in ("", "/text")):
             _field(made, field)
 
 
 def _field(made: _Tracked, field: Json) -> None:
-    paragraph = made.plain("")
-    paragraph.add_run(f"{field['pointer'] or 'the whole'}: ").bold = True
-    for side, op in (("old", "deleted"), ("new", "inserted")):
-        if side in field:
-            made.mark(paragraph, op, _value(field[side]))
+    told: list[tuple[Op, str]] = [("deleted", "old"), ("inserted", "new")]
+    paragraph = made.redlined(Segment(op, _value(field[side])) for op, side in told if side in field)
+    name = paragraph.add_run(_writable(f"{field['pointer'] or 'the whole'}: "))
+    name.bold = True
+    first = paragraph._p.xpath("./w:ins | ./w:del")[0]
+    first.addprevious(name._r)
 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode("utf-8")
+
+
+# --- the whole text ------------------------------------------------------------------------------------------
+
+
+def _text(made: _Tracked, sides: Sides) -> None:
+    """Every rule in order, those that stayed too: accept all and the newer text is left, reject all and the older."""
+    where = f" ({', '.join(sides.places)})" if sides.places else ""
+    made.heading(f"The whole text{where}", 1)
+    made.redlined(redline(*(side["title"] if side else "" for side in (sides.old, sides.new))), "Heading 2")
+    for before, after in _in_order(*(side["rules"] if side else [] for side in (sides.old, sides.new))):
+        for member, style in (("title", "Heading 3"), ("text", None)):
+            paragraph = made.redlined(redline(before[member] if before else "", after[member] if after else ""), style)
+            if not (before and after):
+                made.whole(paragraph, "w:del" if before else "w:ins")
+
+
+def _in_order(old: Sequence[Json], new: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
+    """Rules before and after as the newer side reads, those that went after what they followed, those moved twice."""
+    before, after = ({rule["id"]: rule for rule in rules} for rules in (old, new))
+    stayed = before.keys() & after.keys()
+    stayed -= moved([name for name in before if name in stayed], [name for name in after if name in stayed])
+    went: dict[str, list[Json]] = {}
+    last = ""
+    for name, rule in before.items():
+        if name in stayed:
+            last = name
+        else:
+            went.setdefault(last, []).append(rule)
+    yield from ((rule, None) for rule in went.get("", ()))
+    for name, rule in after.items():
+        yield (before[name], rule) if name in stayed else (None, rule)
+        yield from ((gone, None) for gone in went.get(name, ()))
