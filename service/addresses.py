@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from guidance.errors import BadEndpoint, BadParameter
+from service.config import Config
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -95,6 +96,11 @@ class Policy:
     def of(cls, ranges: Iterable[str] = (), plain_http: bool = False) -> Policy:
         """Ranges as text: 10.20.0.0/16, 127.0.0.1; raises BadParameter."""
         return cls(tuple(_range(text) for text in ranges), plain_http)
+
+    @classmethod
+    def set_by(cls, config: Config) -> Policy:
+        """The policy of a service; raises BadParameter."""
+        return cls.of(config.outgoing_allow, config.outgoing_http)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,4 +229,4 @@ def _range(text: str) -> Network:
     try:
         return ipaddress.ip_network(text.strip())
     except ValueError as error:
-        raise BadParameter("outgoing_allow", text, f"is not a range of addresses: {error}") from error
+        raise BadParameter("--outgoing-allow", text, f"is not a range of addresses: {error}") from error

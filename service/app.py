@@ -10,10 +10,12 @@ from typing import Any, Final
 import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from guidance.archive import Archive
 from guidance.errors import GuidanceError
-from service import api, logs, pages, problems
+from service import api, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
+from service.addresses import Policy
 from service.cache import Cache
 from service.clock import Clock, system_clock
 from service.config import Config
@@ -52,16 +54,36 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
     app.register_blueprint(api.V1)
     app.register_blueprint(api.WATCH)
     app.register_blueprint(pages.PAGES)
+    _tell(app, desk)
     pages.equip(app)
     app.before_request(_begin)
     headers = {**HEADERS, **({"Strict-Transport-Security": HSTS} if config.https else {})}
     app.after_request(_adding(headers))
     app.after_request(_logged)
     app.register_error_handler(Exception, _failed)
+    if config.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, config.proxies, 0)  # type: ignore[method-assign]
     front = Front(app.wsgi_app, desk, app.config["RELEASE"], headers)
     cache = Cache(front, opened.store.stamp, clock, config.cache_bytes, _logged_kept)
-    app.wsgi_app = cache  # type: ignore[assignment]
+    app.wsgi_app = metrics.Timed(cache, app)  # type: ignore[assignment]
     return app
+
+
+def _tell(app: Flask, desk: Desk) -> None:
+    """What is told of changes: feeds, subscriptions, figures. Their tables are opened when they are first asked for."""
+    config, archive = desk.config, desk.archive
+    log = state.opened(config, desk.clock)
+    for blueprint in (feeds.FEEDS, subscriptions.SUBSCRIPTIONS, metrics.METRICS):
+        app.register_blueprint(blueprint)
+    feeds.equip(app, log, min(config.waiters, config.threads - 1))
+    app.extensions[subscriptions.EXTENSION] = subscriptions.Push(
+        log,
+        signing.vault(config),
+        Policy.set_by(config),
+        lambda: subscriptions.known_of(archive),
+        lambda first, end: ticker.played(archive, first, end, config.reminders),
+    )
+    metrics.equip(app, log)
 
 
 def load(config: Config, *_: Any) -> Flask:

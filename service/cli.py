@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
+from datetime import UTC, datetime, time
 from importlib.metadata import version as release_of
 from pathlib import Path
 from typing import Any, Final
@@ -19,15 +21,32 @@ from rich.progress import Progress as Bar
 from guidance import audit, journal, severity, transfer
 from guidance.acts import ENDS
 from guidance.archive import Archive, Proposal, Receipt
-from guidance.errors import BadJson, BadParameter, GuidanceError, InvalidDocument
+from guidance.errors import BadJson, BadParameter, GuidanceError, InvalidDocument, NoRegister, StoreError
 from guidance.model import Json, day_of, document_id
 from guidance.schema import check_document, check_version, read, warnings
 from guidance.store import Act
-from service import answers, comparing, config, params, problems, server, tables
+from service import (
+    answers,
+    comparing,
+    config,
+    delivery,
+    logs,
+    params,
+    problems,
+    server,
+    signing,
+    state,
+    tables,
+    teller,
+    ticker,
+    tokens,
+)
+from service.addresses import Policy
 from service.app import load
 from service.clock import system_clock
 from service.config import Config
 from service.formats import FORMATS, Answer
+from service.state import State
 
 VERSION_ID: Final = re.compile(r"([^@#]+)@([0-9]{1,6})(?:#(.+))?")
 CORPUS_AUTHOR: Final = "Inforce corpus <corpus@inforce.invalid>"
@@ -90,6 +109,21 @@ def opened(data: str | None) -> Archive:
     archive = Archive(config.load({"data": data}).data)
     archive.recover()
     return archive
+
+
+def now_of(data: str | None) -> datetime:
+    """The instant of an act: not before what subscribers were told last, for what was told cannot be untold."""
+    settings = config.load({"data": data})
+    if not settings.state and not (settings.data / "state.sqlite").exists():
+        return system_clock()
+    log = state.opened(settings)
+    try:
+        return ticker.steady(system_clock, log)()
+    except StoreError as error:
+        click.echo(f"inforce: {error}; recording by the system's clock", err=True)
+        return system_clock()
+    finally:
+        log.close()
 
 
 def act_of(verb: str, author: str | None, reason: str, approved_by: str | None, key: str | None = None) -> Act:
@@ -176,7 +210,7 @@ def import_(source: Path, data: str | None, author: str | None, reason: str, app
     """Record a folder of JSON files, or a file of JSON lines: all of it or, with every violation listed, nothing."""
     archive = opened(data)
     with Shown() as progress:
-        count = archive.take_in(source, act_of("publish", author, reason, approved_by), system_clock(), progress)
+        count = archive.take_in(source, act_of("publish", author, reason, approved_by), now_of(data), progress)
     click.echo(f"recorded {count} revisions")
 
 
@@ -310,7 +344,7 @@ def publish(
 ) -> None:
     """Record documents and their next versions; or how far a version that does not bind yet has come."""
     act = act_of("publish", author, reason, approved_by, key)
-    acknowledge(opened(data).publish([proposal(path) for path in files], act, system_clock(), base))
+    acknowledge(opened(data).publish([proposal(path) for path in files], act, now_of(data), base))
 
 
 @main.command()
@@ -329,7 +363,7 @@ def correct(
 ) -> None:
     """Record that a document or version says something else than the register said. The earlier text is kept."""
     act = act_of("correct", author, reason, approved_by, key)
-    acknowledge(opened(data).correct(proposal(file), act, system_clock(), base))
+    acknowledge(opened(data).correct(proposal(file), act, now_of(data), base))
 
 
 @main.command()
@@ -358,7 +392,7 @@ def withdraw(  # noqa: PLR0917 (click hands over each option by its name)
         raise BadParameter("version", version, "names no version; write one such as ema/lemtrada@3")
     act = act_of("withdraw", author, reason, approved_by, key)
     day = day_of(on, "--on") if on else None
-    acknowledge(opened(data).withdraw((name, number), ends, day, places, act, system_clock(), base))
+    acknowledge(opened(data).withdraw((name, number), ends, day, places, act, now_of(data), base))
 
 
 def version_of(text: str) -> tuple[str, int | None, str | None]:
@@ -479,13 +513,21 @@ def diff(document: str | None, data: str | None, form: str | None, as_json: bool
 # --- serving ----------------------------------------------------------------------------------------------
 
 
-def _settings(command: Command) -> Command:
-    for setting in reversed(config.SETTINGS):
-        default = next(f.default for f in fields(Config) if f.name == setting.field)
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        told = f"{setting.about} [{setting.variable}; default {shown!s}]"
-        command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
-    return command
+def _taking(settings: Sequence[config.Setting]) -> Callable[[Command], Command]:
+    """The settings as options of a command."""
+
+    def apply(command: Command) -> Command:
+        for setting in reversed(settings):
+            default = next(f.default for f in fields(Config) if f.name == setting.field)
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            told = f"{setting.about} [{setting.variable}; default {shown!s}]"
+            command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
+        return command
+
+    return apply
+
+
+_settings = _taking(config.SETTINGS)
 
 
 @main.command()
@@ -516,5 +558,98 @@ def _serve(settings: Config) -> None:
     archive.recover()
     archive.tip()
     archive.close()
+    _ready_to_tell(settings)
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
     server.serve(settings, load)
+
+
+def _ready_to_tell(settings: Config) -> None:
+    """Bring the tables to the newest schema and read what delivering depends on, so that a mistake is told at once."""
+    log = state.opened(settings)
+    try:
+        log.tip()
+    finally:
+        log.close()
+    delivery.terms_of(settings)
+    Policy.set_by(settings)
+    signing.vault(settings)
+
+
+@main.command()
+@_taking(config.DELIVERING)
+def deliver(**given: str | None) -> None:
+    """Tell what is due and send webhooks, beside any number of others that do; no pages, no questions."""
+    settings = config.load(given)
+    logs.start(settings.log_level)
+    _ready_to_tell(settings)
+    click.echo("delivering", err=True)
+    teller.run(settings, teller.stopping())
+
+
+# --- tokens -----------------------------------------------------------------------------------------------
+
+
+@main.group()
+def token() -> None:
+    """Make, list and revoke the tokens with which programs and people subscribe."""
+
+
+STATE = click.option("--state", metavar="URL", help="Database of events and subscriptions (INFORCE_STATE).")
+
+
+@contextmanager
+def _tables(data: str | None, url: str | None) -> Iterator[State]:
+    settings = config.load({"data": data, "state": url})
+    if not settings.state and not settings.data.is_dir():
+        raise NoRegister(str(settings.data))
+    log = state.opened(settings)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+@token.command("create")
+@click.option("--owner", required=True, metavar="NAME", help="Whose it is. What it subscribes to belongs to them.")
+@click.option("--name", default="token", show_default=True, metavar="TEXT", help="What it is for.")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help=f"One of {', '.join(tokens.SCOPES)}; repeat it."
+)
+@click.option("--expires", metavar="DAY", help="First day, in UTC, on which it no longer holds.")
+@DATA
+@STATE
+def create_token(
+    owner: str, name: str, scopes: Sequence[str], expires: str | None, data: str | None, state: str | None
+) -> None:
+    """Make a token and show it, this once; only its hash is kept. Without --scope it may subscribe."""
+    end = datetime.combine(day_of(expires, "--expires"), time.min, UTC) if expires else None
+    with _tables(data, state) as log:
+        made, text = tokens.create(log, name, owner, scopes or ("subscribe",), end)
+    click.echo(f"{made.id}: a token of {made.owner} to {', '.join(made.scopes)}; it is not shown again", err=True)
+    click.echo(text)
+
+
+@token.command("list")
+@click.option("--owner", metavar="NAME", help="Only theirs.")
+@DATA
+@STATE
+@AS_JSON
+def list_tokens(owner: str | None, data: str | None, state: str | None, as_json: bool) -> None:
+    """Every token: whose, for what, until when, when last used; never the token itself."""
+    with _tables(data, state) as log:
+        found = [one.json() for one in tokens.tokens(log, owner)]
+    if as_json:
+        show_json({"tokens": found})
+    else:
+        tables.tokens(found)
+
+
+@token.command("revoke")
+@click.argument("name", metavar="ID")
+@DATA
+@STATE
+def revoke_token(name: str, data: str | None, state: str | None) -> None:
+    """End a token now. Subscriptions that were made with it stay its owner's."""
+    with _tables(data, state) as log:
+        ended = tokens.revoke(log, name)
+    click.echo(f"{ended.id}: revoked")

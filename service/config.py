@@ -29,6 +29,20 @@ class Config:
     https: bool = False
     cache_bytes: int = 32 * 1024 * 1024
     connections: int = 1024
+    proxies: int = 0
+    waiters: int = 4
+    state: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    deliver: bool = True
+    outgoing_allow: tuple[str, ...] = ()
+    outgoing_http: bool = False
+    outgoing_ca: str = ""
+    retries: str = "5s 30s 2m 10m 30m 1h 2h 4h 8h 12h 20h 24h"
+    delivery_seconds: int = 15
+    per_endpoint: int = 4
+    reminders: tuple[int, ...] = (30, 7, 1)
+    keep_days: int = 90
     severity_file: str = ""
     log_level: str = "info"
 
@@ -61,9 +75,35 @@ SETTINGS: Final = (
     Setting("https", "Whether people reach the service over TLS: sends Strict-Transport-Security."),
     Setting("cache_bytes", "Bytes of answers to keep ready in each worker; 0 keeps none.", 0, 2**40),
     Setting("connections", "Connections that each worker holds open at most.", 16, 65536),
+    Setting("proxies", "Proxies in front of the service, each of which adds to X-Forwarded-For.", 0, 16),
+    Setting(
+        "waiters", "Readers of events that wait at one time in each worker, always fewer than the threads.", 0, 255
+    ),
+    Setting("state", "Database of events and subscriptions, as a URL; none means state.sqlite in the data folder."),
+    Setting("secret_key", "Key that seals webhook secrets, base64 of 32 bytes; several, the newest first, by commas."),
+    Setting("secret_key_file", "File that holds that key; none means secret.key in the data folder."),
+    Setting("deliver", "Whether the service sends webhooks itself; no where `inforce deliver` does."),
+    Setting("outgoing_allow", "Addresses that webhooks may go to beyond the open internet, separated by commas."),
+    Setting("outgoing_http", "Whether webhooks may go to http:// too."),
+    Setting("outgoing_ca", "File of certificates to trust besides those of the system."),
+    Setting("retries", "How long to wait after each failed attempt to deliver."),
+    Setting("delivery_seconds", "Seconds that an endpoint may take to answer.", 1, 120),
+    Setting("per_endpoint", "Requests under way to one endpoint at most.", 1, 64),
+    Setting("reminders", "Days ahead of which a beginning or an end is called to mind.", 1, 3650),
+    Setting("keep_days", "Days for which deliveries are kept once they are settled, with their attempts.", 1, 36500),
     Setting("severity_file", "File of severities that the operator judges otherwise; none means the reviewed table."),
     Setting("log_level", "debug, info, warning or error."),
 )
+DELIVERING: Final = tuple(
+    setting
+    for setting in SETTINGS
+    if setting.field
+    in {
+        *("data", "state", "secret_key", "secret_key_file", "outgoing_allow", "outgoing_http", "outgoing_ca"),
+        *("retries", "delivery_seconds", "per_endpoint", "reminders", "keep_days", "log_level"),
+    }
+)
+"""The settings that matter to a process that delivers and answers nobody."""
 _BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}
 _YES: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -98,7 +138,8 @@ def _read(setting: Setting, value: Any) -> Any:
     if isinstance(default, int):
         return _number(setting, text)
     if isinstance(default, tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(_number(setting, part) for part in parts) if setting.most else tuple(parts)
     if isinstance(default, Path):
         return Path(text)
     return _word(setting, text)

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, select, tupl
 from guidance.errors import BadEndpoint, BadParameter, StoreUnreadable
 from service import addresses, signing
 from service.addresses import Policy, Resolver
+from service.config import Config
 from service.logs import LOG
 from service.signing import Vault
 from service.state import (
@@ -45,7 +46,7 @@ from service.state import (
 )
 from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches
 
-SCHEDULE: Final = "5s 30s 2m 10m 30m 1h 2h 4h 8h 12h 20h 24h"
+SCHEDULE: Final = Config().retries
 """How long to wait after each failed attempt: three days in all, and then it is the subscriber's turn."""
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 WAIT: Final = re.compile(r"([0-9]{1,6})([smhd])")
@@ -78,12 +79,28 @@ class Terms:
             raise BadParameter("lease", str(self.lease), "is not twice as long as an endpoint may take to answer")
 
 
+def terms_of(config: Config, agent: str = "inforce") -> Terms:
+    """The terms of a service; raises BadParameter."""
+    seconds = config.delivery_seconds
+    ca_file = Path(config.outgoing_ca) if config.outgoing_ca else None
+    if ca_file and not ca_file.is_file():
+        raise BadParameter("--outgoing-ca", str(ca_file), "is not a file that can be read")
+    return Terms(
+        schedule_of(config.retries),
+        seconds=float(seconds),
+        lease=timedelta(seconds=max(60, 3 * seconds)),
+        per_endpoint=config.per_endpoint,
+        ca_file=ca_file,
+        agent=agent,
+    )
+
+
 def schedule_of(text: str = SCHEDULE) -> tuple[timedelta, ...]:
     """The waits between attempts, as a setting writes them: 5s 30s 2m …; raises BadParameter."""
     found = [WAIT.fullmatch(part) for part in text.split()]
     waits = tuple(timedelta(seconds=int(one[1]) * UNITS[one[2]]) for one in found if one)
     if not waits or len(waits) != len(found):
-        raise BadParameter("retries", text, "is not a list of waits such as: 5s 30s 2m 1h 1d")
+        raise BadParameter("--retries", text, "is not a list of waits such as: 5s 30s 2m 1h 1d")
     return waits
 
 

@@ -37,7 +37,7 @@ STATES: Final = 24
 LATELY: Final = 5
 SOON: Final = 4
 REVISIONS: Final = 20
-MACHINES: Final = ("v1", "healthz", "readyz")
+MACHINES: Final = ("v1", "healthz", "readyz", "metrics")
 """First segments of addresses that people do not read."""
 
 

@@ -115,6 +115,6 @@ def number(text: str | None, parameter: str, default: int, most: int, least: int
     """A whole number from `least` to `most`, written in plain digits."""
     if text is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+    if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
         raise BadParameter(parameter, text, f"is not a whole number from {least} to {most}")
     return int(text)

@@ -1,4 +1,4 @@
-"""The HTTP server around the application: granian, with bounded connections and waiting times."""
+"""The HTTP server around the application: granian with bounded connections and waiting times, a teller beside it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from service.config import Config
+from service.teller import Teller
 
 
 def serve(config: Config, load: Callable[..., Callable[..., Any]]) -> None:
@@ -30,4 +31,9 @@ def serve(config: Config, load: Callable[..., Callable[..., Any]]) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    server.serve(target_loader=partial(load, config), wrap_loader=False)
+    teller = Teller(config)
+    teller.start()
+    try:
+        server.serve(target_loader=partial(load, config), wrap_loader=False)
+    finally:
+        teller.stop()

@@ -9,8 +9,9 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from guidance.errors import BadParameter, StoreUnreadable
+from service.config import Config
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = 32
@@ -57,9 +59,16 @@ def headers(keys: Iterable[str], name: str, at: datetime, body: bytes) -> dict[s
 class Vault:
     """Seals secrets with AES-256-GCM; each opens only under the name that it was sealed for."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        """The first key seals; every one opens, so that a key can be replaced without a pause."""
-        self._keys = [AESGCM(key) for key in keys]
+    def __init__(self, keys: Sequence[bytes] | Callable[[], Sequence[bytes]]) -> None:
+        """The first key seals; every one opens, so that a key can be replaced without a pause.
+
+        A function is asked for them when the first is needed.
+        """
+        self._source = keys
+
+    @cached_property
+    def _keys(self) -> list[AESGCM]:
+        return [AESGCM(key) for key in (self._source() if callable(self._source) else self._source)]
 
     def seal(self, text: str, name: str) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)
@@ -73,6 +82,14 @@ class Vault:
             except InvalidTag:
                 continue
         raise StoreUnreadable("the state", f"the secret of {name} was sealed with a key that is not configured")
+
+
+def vault(config: Config) -> Vault:
+    """The vault of a service. Its key is read, or made, when the first secret is sealed or opened."""
+    if config.secret_key:
+        return Vault(keys_of(config.secret_key))
+    path = Path(config.secret_key_file) if config.secret_key_file else config.data / "secret.key"
+    return Vault(lambda: key_file(path))
 
 
 def keys_of(text: str, parameter: str = "secret_key") -> tuple[bytes, ...]:

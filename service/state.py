@@ -20,6 +20,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Engine,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Text,
     case,
     create_engine,
+    delete,
     event,
     func,
     insert,
@@ -40,9 +42,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 
+from guidance.errors import BadParameter, StoreUnreadable
 from guidance.model import Json
 from service.clock import Clock, system_clock
+from service.config import Config
+from service.logs import LOG
 
 T = TypeVar("T")
 APPENDING: Final = 0x1F0CE001
@@ -228,8 +234,17 @@ class Queued(NamedTuple):
     body: bytes | None = None
 
 
+def opened(config: Config, clock: Clock = system_clock) -> State:
+    """The tables of a service; raises BadParameter for a setting that is no database's URL."""
+    try:
+        return State(config.state or config.data / "state.sqlite", clock)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        why = "is not a database's URL such as postgresql://user@host/name, or its driver is not installed"
+        raise BadParameter("--state", "(hidden)", why) from error
+
+
 class State:
-    """The tables, opened and brought to the newest schema; any number of threads, and of processes beside it.
+    """The tables, brought to the newest schema; any number of threads, and of processes beside it.
 
     Open one in each process, after it forks.
     """
@@ -247,7 +262,7 @@ class State:
             event.listen(self.engine, "begin", _sqlite_begun)
         self._writer = self.engine.execution_options(writing=True)
         self._watch = _Watch(self)
-        self._migrate()
+        self._ready, self._readying = False, threading.Lock()
 
     def close(self) -> None:
         self._watch.stop()
@@ -255,25 +270,43 @@ class State:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self.engine.begin() as connection:
+        """A transaction that only reads; raises StoreUnreadable where the database does not answer."""
+        with self._begun(self.engine) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes: on SQLite the only one at its time."""
-        with self._writer.begin() as connection:
+        """A transaction that writes: on SQLite the only one at its time; raises StoreUnreadable."""
+        with self._begun(self._writer) as connection:
             yield connection
+
+    @contextmanager
+    def _begun(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            self._prepare()
+            with engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
+            raise StoreUnreadable("the state", "its database does not answer") from error
+
+    def _prepare(self) -> None:
+        """Bring the tables to the newest schema, once, before they are used first."""
+        if not self._ready:
+            with self._readying:
+                if not self._ready:
+                    self._migrate()
+                    self._ready = True
 
     def _migrate(self) -> None:
         settings = Migrations()
         settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
         settings.set_main_option("path_separator", "os")
         newest = ScriptDirectory.from_config(settings).get_current_head()
-        with self.reading() as connection:
+        with self.engine.begin() as connection:
             if MigrationContext.configure(connection).get_current_revision() == newest:
                 return
-        with self.writing() as connection:
+        with self._writer.begin() as connection:
             self._lock(connection, MIGRATING)
             settings.attributes["connection"] = connection
             command.upgrade(settings, "head")
@@ -352,6 +385,20 @@ class State:
             for name, value in taken.items()
         }
         return made.on_conflict_do_update(index_elements=list(key), set_=offered)
+
+    def prune(self, kept: timedelta) -> int:
+        """Clear deliveries that were settled longer ago, with their attempts; how many. Events are never cleared."""
+        settled = DELIVERY.c.settled_at < stamp(self.clock() - kept), DELIVERY.c.state != "waiting"
+        chosen = select(DELIVERY.c.id).where(*settled).order_by(DELIVERY.c.id).limit(CHUNK)
+        count = 0
+        while True:
+            with self.writing() as connection:
+                numbers = connection.execute(chosen).scalars().all()
+                connection.execute(delete(ATTEMPT).where(ATTEMPT.c.delivery.in_(numbers)))
+                connection.execute(delete(DELIVERY).where(DELIVERY.c.id.in_(numbers)))
+            count += len(numbers)
+            if len(numbers) < CHUNK:
+                return count
 
     # --- lanes ---
 

@@ -56,6 +56,7 @@ OVERLAP: Final = timedelta(days=1)
 MOST_OF_OWNER: Final = 1000
 QUEUED_AT_ONCE: Final = 500
 ATTEMPTS_SHOWN: Final = 100
+LONGEST_REHEARSAL: Final = timedelta(days=366)
 
 
 # --- what is wanted --------------------------------------------------------------------------------------
@@ -417,6 +418,16 @@ def rehearse(state: State, owner: str, name: str, events: Sequence[Mapping[str, 
     return len(queue)
 
 
+def span(here: Push, first: datetime, end: datetime) -> list[dict[str, Json]]:
+    """What a past span told, or would have told had the log begun before it, as it went; raises BadParameter."""
+    if not timedelta(0) < end - first <= LONGEST_REHEARSAL:
+        raise BadParameter("to", end.isoformat(), f"is not after 'from', and at most {LONGEST_REHEARSAL.days} days")
+    if end > here.state.clock():
+        raise BadParameter("to", end.isoformat(), "is in the future; only what is past can be played")
+    told = {event["id"]: event for event in (*here.played(first, end), *(e for _, e in here.state.between(first, end)))}
+    return sorted(told.values(), key=lambda event: str(event["occurred_at"]))
+
+
 def deliveries(state: State, owner: str, name: str, before: int | None = None, limit: int = 100) -> list[Json]:
     """A subscription's deliveries, newest first."""
     with state.reading() as connection:
@@ -470,6 +481,8 @@ class Push:
     vault: Vault
     policy: Policy
     known: Callable[[], Known] = lambda: Known((), ())
+    played: Callable[[datetime, datetime], Sequence[dict[str, Json]]] = lambda _first, _end: ()
+    """What days of the past tell, as far as the log does not hold it: it may have begun later."""
 
 
 def push() -> Push:
@@ -608,10 +621,9 @@ def play_again(name: str) -> Response:
 def play_past(name: str) -> Response:
     """Play the events that occurred in [from, to), two instants."""
     _asked()
-    asked, here = _body(("from", "to")), push().state
+    asked = _body(("from", "to"))
     first, end = (_instant(asked.get(key), key) for key in ("from", "to"))
-    events = [event for _, event in here.between(first, end)]
-    return _told({"queued": rehearse(here, _owner(), name, events)}, 202)
+    return _told({"queued": rehearse(push().state, _owner(), name, span(push(), first, end))}, 202)
 
 
 @SUBSCRIPTIONS.get("/<name>/deliveries")

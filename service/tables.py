@@ -226,3 +226,12 @@ def _redline(segments: list[Json]) -> Text:
         before, after = marks.get(segment["op"], ("", ""))
         text.append(f"{before}{segment['text']}{after}", style=styles.get(segment["op"], "default"))
     return text
+
+
+def tokens(found: list[Json]) -> None:
+    """Whose tokens there are, for what, and whether they still hold."""
+    table = _table("id", "owner", "name", "scopes", "made", "expires", "last used", "revoked")
+    for item in found:
+        times = (item.get(name, "")[:16] for name in ("created_at", "expires_at", "used_at", "revoked_at"))
+        table.add_row(item["id"], item["owner"], item["name"], ", ".join(item["scopes"]), *times)
+    _console().print(table)

@@ -176,6 +176,22 @@ def anew(archive: Archive, log: Log, now: datetime, reminders: Sequence[int] = R
     return len(log.append(implied(archive, settled(now, tip), reminders))) if tip else 0
 
 
+def played(archive: Archive, first: datetime, end: datetime, reminders: Sequence[int] = REMINDERS) -> list[Json]:
+    """What the days that began in [first, end) tell, as if all that is recorded now had been recorded before them."""
+    tip = archive.tip()
+    if tip is None:
+        return []
+    since, until = first - timedelta(microseconds=1), end - timedelta(microseconds=1)
+    names: set[str] = set()
+    for start, last in _days_begun(since, until):
+        for ahead in (0, *reminders):
+            names.update(archive.index.turning(start + ahead, last + ahead, tip.position))
+    found: list[Event] = []
+    for name in sorted(names):
+        found += window(_base(archive.index, name, tip.position), [], since, until, starts, reminders)
+    return [event.json() for event in in_order(found)]
+
+
 # --- as time goes ----------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,8 @@ def refusal(response: TestResponse, status: int, kind: str) -> Any:
 def addresses(client: FlaskClient) -> set[str]:
     """Every machine route of the application, written as OpenAPI writes it."""
     rules = (rule.rule for rule in client.application.url_map.iter_rules())
-    return {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule) for rule in rules if re.match(r"/(v1/|healthz|readyz)", rule)}
+    machines = (rule for rule in rules if re.match(r"/(v1/|healthz|readyz)", rule))
+    return {re.sub(r"<(?:[^<>:]+:)?(\w+)>", r"{\1}", rule) for rule in machines}
 
 
 def correct(archive: Archive, name: str, number: int, now: datetime = NOW, **members: Any) -> None:

@@ -96,12 +96,17 @@ def test_the_help_lists_every_command_and_every_exit_code() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("asking", ["--help", "-h"])
 def test_every_command_explains_itself_and_all_its_options(command: str, asking: str) -> None:
-    result = run(command, asking)
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith(f"Usage: main {command} ")
+    found = main.commands[command]
+    inside = [[command, name] for name in found.commands] if isinstance(found, click.Group) else []
+    told = ""
+    for words in [[command], *inside]:
+        result = run(*words, asking)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"Usage: main {' '.join(words)} ")
+        told += result.stdout
     for option in options_of(command):
         assert option.help, option.name
-        assert all(name in result.stdout for name in option.opts)
+        assert all(name in told for name in option.opts)
 
 
 def test_the_release_is_told() -> None:
@@ -519,7 +524,10 @@ def test_the_installed_command_answers_and_stops_when_its_reader_goes_away(corpu
 
 
 def options_of(command: str) -> Iterator[click.Option]:
-    return (param for param in main.commands[command].params if isinstance(param, click.Option))
+    """The options of a command, and of the commands inside it."""
+    found = main.commands[command]
+    inside = found.commands.values() if isinstance(found, click.Group) else ()
+    return (param for one in (found, *inside) for param in one.params if isinstance(param, click.Option))
 
 
 def page(name: str) -> str:

@@ -14,8 +14,8 @@ from service import config
 from service.config import PREFIX, SETTINGS, Config, Setting
 
 DOCS = Path(__file__).parents[2] / "docs"
-NUMBERS = [setting for setting in SETTINGS if setting.most]
 FIELDS = {field.name: field.default for field in dataclasses.fields(Config)}
+NUMBERS = [setting for setting in SETTINGS if type(FIELDS[setting.field]) is int]
 
 
 def by(setting: Setting) -> str:
@@ -68,6 +68,14 @@ def test_hosts_are_separated_by_commas() -> None:
     assert config.load({"trusted_hosts": "a.example, b.example,"}, {}).trusted_hosts == ("a.example", "b.example")
 
 
+def test_days_of_reminders_are_numbers_within_their_bounds() -> None:
+    assert config.load({"reminders": "90, 14"}, {}).reminders == (90, 14)
+    assert config.load({"reminders": ""}, {}).reminders == ()
+    for text in ("0", "7,x", "3651"):
+        with pytest.raises(BadParameter, match="is not a whole number from 1 to 3650"):
+            config.load({"reminders": text}, {})
+
+
 def test_a_jurisdiction_is_one_that_is_known() -> None:
     for place in JURISDICTIONS:
         assert config.load({"jurisdiction": place}, {}).jurisdiction == place
@@ -103,7 +111,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=by)
 def test_every_setting_is_documented_with_its_option_variable_and_default(setting: Setting) -> None:
     default = FIELDS[setting.field]
-    shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
     row = next(line for line in settings_page().splitlines() if line.startswith(f"| `{setting.option}` |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == f"`{setting.variable}`"

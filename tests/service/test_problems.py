@@ -17,7 +17,15 @@ EXAMPLES = [
     errors.BadParameter("on", "tomorrow", "is not a date"),
     errors.BadJson("is not JSON", "/rules/0", "a.json"),
     errors.InvalidDocument([errors.Violation("/rules/0/id", "is missing", "a.json"), errors.Violation("", "is odd")]),
+    errors.BadEndpoint("http://10.0.0.1/", "leads to an address that is private"),
     errors.NotFound("there is no such thing"),
+    errors.UnknownSubscription("sub_1"),
+    errors.UnknownDelivery("sub_1", 7),
+    errors.UnknownToken("abc"),
+    errors.Refused("not for you"),
+    errors.NotAuthenticated(),
+    errors.NotAllowed("subscribe"),
+    errors.TooManyAttempts(30),
     errors.UnknownDocument("ema/nothing"),
     errors.UnknownVersion("ema/lemtrada", 9),
     errors.UnknownRevision("abcdef0"),
@@ -99,6 +107,7 @@ def test_exit_codes_tell_families_apart() -> None:
             code
             for kind, code in (
                 (errors.BadInput, 2),
+                (errors.Refused, 2),
                 (errors.NotFound, 3),
                 (errors.Conflict, 4),
                 (errors.Tampered, 6),
