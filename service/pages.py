@@ -70,7 +70,7 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
             "name": views.name_of(one["inn"]),
             "inn": one["inn"],
             "brands": _brands(one["documents"], one["inn"]),
-            "documents": [_standing(document, one["inn"]) for document in one["documents"][:IN_SIGHT]],
+            "documents": [_standing(visit, document, one["inn"]) for document in one["documents"][:IN_SIGHT]],
             "beyond": len(one["documents"][IN_SIGHT:]),
         }
         for one in found["medicines"]
@@ -87,13 +87,14 @@ def _brands(documents: Iterable[Json], inn: str) -> list[str]:
     return views.brands((medicine for line in lines for medicine in line["medicines"]), inn)
 
 
-def _standing(document: Json, inn: str | None = None) -> dict[str, Any]:
-    """A document's lines with its rules counted by kind: all, or those about one medicine."""
-    lines = [
-        {**line, "kinds": views.counted(views.about(line["rules"], inn) if inn else line["rules"])}
-        for line in document["lines"]
-    ]
-    return {**document, "lines": lines}
+def _standing(visit: Visit, document: Json, inn: str | None = None) -> dict[str, Any]:
+    """A document's lines with its rules, all or those about one medicine: counted by kind, and since when they hold."""
+    return {**document, "lines": [_line(line, visit.seen.day(), inn) for line in document["lines"]]}
+
+
+def _line(line: Json, on: date, inn: str | None) -> dict[str, Any]:
+    rules = views.about(line["rules"], inn) if inn else line["rules"]
+    return {**line, "kinds": views.counted(rules), "own": views.own_starts(rules, line["places"], on)}
 
 
 @PAGES.get("/coming")
@@ -117,7 +118,7 @@ def documents() -> Response:
     answer = plain(answers.documents(narrowed, document_id(after, "after") if after else "", DOCUMENTS))
     held = {one["document"]: one for one in overview.standing(seen, [one["id"] for one in answer["documents"]])}
     listed = [
-        {**one, "authority": views.authority(one["authority"]), **_standing(held[one["id"]])}
+        {**one, "authority": views.authority(one["authority"]), **_standing(visit, held[one["id"]])}
         for one in answer["documents"]
     ]
     following = answer["next_after"]
@@ -372,7 +373,7 @@ def medicine(inn: str) -> Response:
         "name": views.name_of(known),
         "answer": answer,
         "brands": _brands(standing.values(), known),
-        "documents": [_of_medicine(visit, _standing(standing[name], known), rules) for name in names],
+        "documents": [_of_medicine(visit, _standing(visit, standing[name], known), rules) for name in names],
         "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
     }
     return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from guidance.model import Document, Json, PartialDate
 from guidance.register import IN_FORCE, Span, coming, spans
-from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, outermost
+from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, outermost, within
 from service.timeline import Lane, Mark, Stretch
 
 To = Callable[..., str]
@@ -154,6 +154,21 @@ def _count(kind: str, count: int) -> str:
 def about(rules: Iterable[Json], inn: str) -> list[Json]:
     """The rules that are about a medicine: those that name it, and those that name none."""
     return [rule for rule in rules if inn in rule.get("medicines", (inn,))]
+
+
+def own_starts(rules: Sequence[Json], places: Iterable[str], on: date) -> dict[str, Any]:
+    """The days since which rules hold that do not hold since their version does: of `all` of them, or of `some`.
+
+    A rule may name days of its own (`commencements`); the last of them by the day asked about counts.
+    """
+    found = [_own_start(rule, tuple(places), on) for rule in rules]
+    days = sorted({day for day in found if day})
+    return {"days": days, "all": bool(days) and None not in found}
+
+
+def _own_start(rule: Json, places: Sequence[str], on: date) -> str | None:
+    told = [one for one in rule.get("commencements", ()) if any({*within(p)} & {*one["jurisdictions"]} for p in places)]
+    return max((one["from"] for one in told if one.get("from", "9999") <= on.isoformat()), default=None)
 
 
 # --- one document on a day -------------------------------------------------------------------------------

@@ -159,6 +159,8 @@ def test_home_says_what_is_in_force_by_medicine(client: FlaskClient) -> None:
     told = lines(page(client, "/"))
     assert "In force EU, UK · version since 16 January 2020 Restricted after the safety review" in told["Alemtuzumab"]
     assert "Suspension" in told["Cinoxacin"]
+    assert "EU, UK · rules since 11 March 2019 Four substances suspended" in told["Ciprofloxacin"]
+    assert "version since 14 February 2019, some rules since 11 March 2019" in told["Levofloxacin"]
     assert "Suspension" not in told["Ciprofloxacin"]
     assert "Withdrawn EU, UK · from 2 March 2018 or earlier until 26 March 2018" in told["Daclizumab"]
     assert "Repealed UK · from 31 October 2023 until 21 January 2026" in told["Isotretinoin"]
@@ -376,6 +378,21 @@ def test_what_is_coming_is_said_to_go_on_where_it_does(archive: Archive, publish
     many = [since(f"2{year}-01-01") for year in range(100, 210)]
     publish(*(version(number, day) for number, day in enumerate(many, start=7)))
     assert "There is more." in page(client, "/coming").main.text
+
+
+def test_rules_that_begin_later_than_their_version_say_since_when(archive: Archive, publish: Publish) -> None:
+    late, later = (
+        rule(name, commencements=[since(day)]) for name, day in (("late", "2020-02-01"), ("more", "2021-03-01"))
+    )
+    publish(document(), version(1, since("2019-01-01"), rules=[late, later]))
+    client = door(archive)
+    for on, said in (
+        ("2019-06-01", "EU · version since 1 January 2019"),
+        ("2020-02-01", "EU · rules since 1 February 2020 Version 1"),
+        ("2021-03-01", "EU · rules since 1 February 2020 and 1 March 2021 Version 1"),
+    ):
+        for address in ("/", "/documents", "/medicines/alemtuzumab"):
+            assert said in page(client, f"{address}?on={on}").main.text, (on, address)
 
 
 # --- sending ---------------------------------------------------------------------------------------------
