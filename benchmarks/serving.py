@@ -52,7 +52,8 @@ def served(*command: str, first: str = "/") -> Iterator[Served]:
     """Start a server with a free port as its last word, wait for its first answer, stop it on leaving."""
     port = _free_port()
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, *command, str(port)], stderr=subprocess.DEVNULL) as process:
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen([sys.executable, *command, str(port)], stderr=subprocess.DEVNULL, env=compiled) as process:
         try:
             while not _answers(port, first):
                 if process.poll() is not None or time.perf_counter() - began > PATIENCE:

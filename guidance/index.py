@@ -14,20 +14,21 @@ import re
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
-from guidance.model import Commencement, Document, Json, Revision, Version
-from guidance.register import Coming, Memory, Span, coming, spans
+from guidance.model import Document, Json, Revision, Version
+from guidance.register import Awaited, Coming, Late, Span, Stretch, awaited, before, stretches
 from guidance.store import Entry, Recorded, Store, path_of, subject_of
 
-FORMAT: Final = "3"
+FORMAT: Final = "4"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
@@ -41,7 +42,7 @@ CREATE TABLE revision(position INTEGER PRIMARY KEY, id TEXT NOT NULL, recorded_a
   act TEXT, reason TEXT, approved_by TEXT, replayed INTEGER, key TEXT);
 CREATE TABLE touched(document TEXT, position INTEGER, number INTEGER, body INTEGER,
   PRIMARY KEY(document, position, number)) WITHOUT ROWID;
-CREATE TABLE body(id INTEGER PRIMARY KEY, blob BLOB NOT NULL, content BLOB NOT NULL);
+CREATE TABLE body(id INTEGER PRIMARY KEY, blob BLOB NOT NULL, rules BLOB, content BLOB NOT NULL);
 CREATE TABLE document(id TEXT, body INTEGER, named TEXT, since INTEGER, till INTEGER,
   PRIMARY KEY(id, since)) WITHOUT ROWID;
 CREATE TABLE version(document TEXT, number INTEGER, body INTEGER, stage TEXT, status TEXT, title TEXT,
@@ -96,53 +97,58 @@ COLUMNS: Final = {"document": 3, "version": 6, "medicine": 2, "span": 8, "coming
 """How many columns each believed table has before `since` and `till`."""
 
 
-class _Facts:
-    """Every believed row of a document in one state after another; what stays the same is not worked out again."""
+class _Parts:
+    """What a document is made of in one state after another, and the rows that follow from each part.
 
-    def __init__(self) -> None:
-        self._memory = Memory()
-        self._of_version: dict[int, tuple[Version, tuple[_Fact, ...]]] = {}
-        self._of_span: dict[int, tuple[Span, _Fact]] = {}
-        self._of_coming: dict[tuple[object, ...], tuple[Commencement, _Fact]] = {}
+    A part (the document itself, a version, a stretch, what is awaited of a version) is known by what it was made of;
+    the rows of one that stays are not worked out again.
+    """
 
-    def of(self, document: Document, bodies: Mapping[int, int]) -> set[_Fact]:
-        """What holds of one state, given the body of each number (0: the document itself)."""
+    def __init__(self, bodies: Mapping[int, int]) -> None:
+        self.bodies = bodies
+        """The body of each number (0: the document itself), as it is now."""
+
+    def of(self, document: Document) -> set[Hashable]:
+        """The parts of one state."""
         named = document.named
-        found = {_Fact("document", (document.id, bodies[0], " ".join(named)))}
-        for version in document.versions:
-            found.update(self._version(version, bodies[version.number]))
+        parts: set[Hashable] = {(document.id, self.bodies[0], " ".join(named)), *document.versions}
         for jurisdiction in named:
-            seen = spans(document, jurisdiction, self._memory)
-            found.update([self._span(document.id, span, bodies) for span in seen])
-            awaited = coming(document, jurisdiction, self._memory)
-            found.update([self._coming(document.id, item) for item in awaited])
-        return found
+            found = stretches(document, jurisdiction)
+            parts.update(found, before(document, jurisdiction, found), awaited(document, jurisdiction, found))
+        return parts
 
-    def _version(self, version: Version, body: int) -> tuple[_Fact, ...]:
-        if id(version) not in self._of_version:
-            row = (version.document, version.number, body, version.stage, version.status, version.title)
-            named = (_Fact("medicine", (inn, version.document)) for inn in version.medicines)
-            self._of_version[id(version)] = (version, (_Fact("version", row), *named))
-        return self._of_version[id(version)][1]
+    def facts(self, name: str, part: Hashable) -> Iterator[_Fact]:
+        """The rows that follow from a part."""
+        match part:
+            case Version():
+                told = (part.number, self.bodies[part.number], part.stage, part.status, part.title)
+                yield _Fact("version", (name, *told))
+                yield from (_Fact("medicine", (inn, name)) for inn in part.medicines)
+            case Stretch():
+                yield from (self._span(name, span) for span in part.spans())
+            case Awaited() | Late():
+                yield from (self._coming(name, item) for item in part.items())
+            case Span():
+                yield self._span(name, part)
+            case tuple():
+                yield _Fact("document", part)
 
-    def _span(self, name: str, span: Span, bodies: Mapping[int, int]) -> _Fact:
-        if id(span) not in self._of_span:
-            first, end = span.period.start.toordinal(), _ordinal(span.period.end)
-            body = bodies[span.version] if span.version else None
-            told = orjson.dumps(span.json())
-            fact = _Fact("span", (name, span.jurisdiction, first, end, span.state, span.version, body, told))
-            self._of_span[id(span)] = (span, fact)
-        return self._of_span[id(span)][1]
+    def _span(self, name: str, span: Span) -> _Fact:
+        first, end = span.period.start.toordinal(), _ordinal(span.period.end)
+        body = self.bodies[span.version] if span.version else None
+        told = orjson.dumps(span.json())
+        return _Fact("span", (name, span.jurisdiction, first, end, span.state, span.version, body, told))
 
     def _coming(self, name: str, item: Coming) -> _Fact:
-        key = (item.jurisdiction, item.rule, item.gone, id(item.commencement))
-        if key not in self._of_coming:
-            overdue = item.expected.last.toordinal() + 1 if item.expected and not item.start else FOREVER
-            told = orjson.dumps(item.json(date.min))
-            place = (name, item.jurisdiction, item.version, item.rule or "", item.stage)
-            fact = _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
-            self._of_coming[key] = (item.commencement, fact)
-        return self._of_coming[key][1]
+        overdue = item.expected.last.toordinal() + 1 if item.expected and not item.start else FOREVER
+        told = orjson.dumps(item.json(date.min))
+        place = (name, item.jurisdiction, item.version, item.rule or "", item.stage)
+        return _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
+
+
+def _rule_ids(body: Json) -> bytes | None:
+    """The ids of a version's rules as JSON; None for what has none."""
+    return orjson.dumps([rule["id"] for rule in body["rules"]]) if "rules" in body else None
 
 
 def _ordinal(day: date | None) -> int:
@@ -150,17 +156,30 @@ def _ordinal(day: date | None) -> int:
 
 
 class _Believed:
-    """The rows believed of one document as revisions go by: which ended, which began."""
+    """The rows believed of one document as revisions go by: which ended, which began.
 
-    def __init__(self, begun: dict[_Fact, int] | None = None) -> None:
-        self.begun = begun or {}
+    A row may follow from several parts, and is believed as long as one of them stays.
+    """
 
-    def turn(self, position: int, now: set[_Fact]) -> Iterator[tuple[_Fact, int, int]]:
-        """Take in what holds from a position on; yields (fact, since, till) of all that ended there."""
-        for fact in self.begun.keys() - now:
-            yield fact, self.begun.pop(fact), position
-        for fact in now - self.begun.keys():
-            self.begun[fact] = position
+    def __init__(self, begun: Mapping[_Fact, int] | None = None) -> None:
+        self.begun = dict(begun or {})
+        self._facts: dict[Hashable, tuple[_Fact, ...]] = {fact: (fact,) for fact in self.begun}
+        self._times = dict.fromkeys(self.begun, 1)
+
+    def turn(self, position: int, name: str, document: Document, parts: _Parts) -> Iterator[tuple[_Fact, int, int]]:
+        """Take in the state that holds from a position on; yields (fact, since, till) of all that ended there."""
+        now = parts.of(document)
+        gone = [self._facts.pop(part) for part in self._facts.keys() - now]
+        for part in now - self._facts.keys():
+            self._facts[part] = tuple(parts.facts(name, part))
+            for fact in self._facts[part]:
+                self.begun.setdefault(fact, position)
+                self._times[fact] = self._times.get(fact, 0) + 1
+        for fact in chain.from_iterable(gone):
+            self._times[fact] -= 1
+            if not self._times[fact]:
+                del self._times[fact]
+                yield fact, self.begun.pop(fact), position
 
 
 @dataclass
@@ -174,7 +193,7 @@ class History:
         document: Json = None
         versions: dict[int, Version] = {}
         bodies: dict[int, int] = {}
-        facts = _Facts()
+        parts = _Parts(bodies)
         for position in sorted(self.steps):
             for number, body in self.steps[position]:
                 bodies[number] = body
@@ -185,7 +204,7 @@ class History:
             if document is None:
                 raise StoreError(f"{name} has a version at position {position} before the document itself")
             value = Document.of(document, tuple(versions[number] for number in sorted(versions)))
-            yield from believed.turn(position, facts.of(value, bodies))
+            yield from believed.turn(position, name, value, parts)
 
 
 # --- the file --------------------------------------------------------------------------------------------
@@ -297,7 +316,7 @@ class Index:
             self.sql.execute("INSERT INTO touched VALUES(?,?,?,?)", (name, position, number, body))
         for name, believed in before.items():
             document, bodies = self._taken(name, position)
-            for fact, since, _ in believed.turn(position, _Facts().of(document, bodies)):
+            for fact, since, _ in believed.turn(position, name, document, _Parts(bodies)):
                 self._end(fact, since, position)
             for fact, since in believed.begun.items():
                 if since == position:
@@ -330,7 +349,8 @@ class Index:
         found = self.sql.execute("SELECT id FROM body WHERE blob=?", (name,)).fetchone()
         if found:
             return int(found[0])
-        return int(self.sql.execute("INSERT INTO body(blob, content) VALUES(?,?)", (name, content)).lastrowid or 0)
+        told = (name, _rule_ids(orjson.loads(content)), content)
+        return int(self.sql.execute("INSERT INTO body(blob, rules, content) VALUES(?,?,?)", told).lastrowid or 0)
 
     def _insert(self, fact: _Fact, since: int, till: int = FOREVER) -> None:
         marks = ",".join("?" * (COLUMNS[fact.table] + 2))
@@ -586,13 +606,9 @@ class Index:
     # --- asking: days ------------------------------------------------------------------------------------
 
     def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
-        """(jurisdiction, end, state, version, told, body bytes) of one document on a day, for each place."""
-        found = []
-        for place in places:
-            row = self.sql.execute(ONE_SPAN, (name, place, day, day, position, position)).fetchone()
-            if row:
-                found.append(row)
-        return found
+        """(jurisdiction, end, state, version, told, body bytes, rule ids) of one document on a day, for each place."""
+        asked = (self.sql.execute(ONE_SPAN, (name, place, day, position)).fetchone() for place in places)
+        return [row for row in asked if row]
 
     def all_spans_on(
         self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True
@@ -663,10 +679,19 @@ class Index:
 
 
 INSERT_REVISION: Final = "INSERT INTO revision VALUES(?,?,?,?,?,?,?,?,?)"
-ONE_SPAN: Final = (
-    "SELECT s.jurisdiction, s.end, s.state, s.version, s.told, b.content FROM span s LEFT JOIN body b ON b.id=s.body "
-    "WHERE s.document=? AND s.jurisdiction=? AND s.end>? AND s.first<=? AND s.since<=? AND s.till>? LIMIT 1"
+LAST_SPAN: Final = (
+    f"SELECT * FROM span WHERE document=?1 AND jurisdiction=?2 AND end={FOREVER} AND since<=?4 "
+    "ORDER BY since DESC LIMIT 1"
 )
+"""The one without an end: at every position one is believed, and it is the one that was begun last."""
+ONE_SPAN: Final = (
+    "SELECT found.jurisdiction, found.end, found.state, found.version, found.told, b.content, b.rules FROM ("
+    f"SELECT * FROM ({LAST_SPAN}) WHERE first<=?3 AND till>?4 "
+    "UNION ALL SELECT * FROM span WHERE document=?1 AND jurisdiction=?2 "
+    f"AND end>?3 AND end<{FOREVER} AND first<=?3 AND since<=?4 AND till>?4 LIMIT 1"
+    ") found LEFT JOIN body b ON b.id=found.body"
+)
+"""What an old revision believed is found as quickly as the newest: no row of what followed is passed by."""
 ALL_SPANS: Final = (
     "SELECT d.id, d.named, db.content, s.jurisdiction, s.end, s.state, s.version, s.told, b.content "
     "FROM document d CROSS JOIN span s ON s.document=d.id LEFT JOIN body b ON b.id=s.body "
@@ -749,10 +774,11 @@ class Build:
     def revision(self, revision: Revision) -> None:
         self.sql.execute(INSERT_REVISION, _revision_row(revision))
 
-    def body(self, blob: str, content: bytes) -> int:
-        """Write the bytes of a blob once; returns the body's id."""
+    def body(self, blob: str, content: bytes, value: Json) -> int:
+        """Write the bytes of a blob once, given what they say; returns the body's id."""
         self.bodies += 1
-        self.sql.execute("INSERT INTO body VALUES(?,?,?)", (self.bodies, bytes.fromhex(blob), content))
+        told = (self.bodies, bytes.fromhex(blob), _rule_ids(value), content)
+        self.sql.execute("INSERT INTO body VALUES(?,?,?,?)", told)
         return self.bodies
 
     def read(self, body: int) -> Json:
@@ -790,11 +816,12 @@ def _read_all(
             owner[blob] = name
     missing = {name: len({blob for _, _, blob in rows}) for name, rows in steps.items()}
     _held_against_tree(store, head, steps)
-    waiting: dict[str, dict[str, tuple[int, bytes]]] = defaultdict(dict)
+    waiting: dict[str, dict[str, tuple[int, Json]]] = defaultdict(dict)
     ordered = (blob for blob in store.in_pack_order() if blob in owner)
     for done, (blob, content) in enumerate(store.read(ordered), start=1):
         name = owner[blob]
-        waiting[name][blob] = (build.body(blob, content), content)
+        value = orjson.loads(content)
+        waiting[name][blob] = (build.body(blob, content, value), value)
         missing[name] -= 1
         if not missing[name]:
             _write_document(build, name, steps.pop(name), waiting.pop(name))
@@ -805,13 +832,13 @@ def _read_all(
 
 
 def _write_document(
-    build: Build, name: str, steps: list[tuple[int, int, str]], held: dict[str, tuple[int, bytes]]
+    build: Build, name: str, steps: list[tuple[int, int, str]], held: dict[str, tuple[int, Json]]
 ) -> None:
     history = History()
-    contents = dict(held.values())
+    values = dict(held.values())
     for position, number, blob in steps:
         history.steps[position].append((number, held[blob][0]))
-    build.document(name, history, lambda body: orjson.loads(contents[body]))
+    build.document(name, history, values.__getitem__)
 
 
 def _held_against_tree(store: Store, head: str | None, steps: Mapping[str, list[tuple[int, int, str]]]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -19,6 +21,7 @@ Json = Any
 """A decoded JSON value. Members are checked by guidance.schema before a value is made of them."""
 
 SEGMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 DATE: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 
 
@@ -80,6 +83,9 @@ class PartialDate:
 
 def day_of(text: str, parameter: str = "on") -> date:
     """Read one civil day, YYYY-MM-DD; raises BadParameter for anything less precise or impossible."""
+    with contextlib.suppress(ValueError):
+        if DAY.fullmatch(text):
+            return date.fromisoformat(text)
     found = PartialDate.parse(text, parameter)
     if found.day is None:
         raise BadParameter(parameter, text, "is not a day; write YYYY-MM-DD")
@@ -139,14 +145,14 @@ def holding(commencements: tuple[Commencement, ...], jurisdiction: str) -> tuple
     return ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One statement that can be obeyed or broken; its id stays the same across versions."""
 
     id: str
     jurisdictions: tuple[str, ...]
     commencements: tuple[Commencement, ...]
-    body: Mapping[str, Json] = field(repr=False, compare=False)
+    body: Mapping[str, Json] = field(repr=False)
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Rule:
@@ -163,7 +169,7 @@ class Rule:
         return bool(self.jurisdictions or self.commencements)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Version:
     """What a document says for a span of days. `body` is the JSON as recorded."""
 
@@ -174,7 +180,8 @@ class Version:
     commencements: tuple[Commencement, ...]
     narrowed: tuple[Rule, ...]
     """The rules that hold for less than the version does."""
-    body: Mapping[str, Json] = field(repr=False, compare=False)
+    body: Mapping[str, Json] = field(repr=False)
+    _holding: dict[str, tuple[Commencement, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Version:
@@ -191,6 +198,18 @@ class Version:
     @property
     def id(self) -> str:
         return f"{self.document}@{self.number}"
+
+    def holding(self, jurisdiction: str) -> tuple[Commencement, ...]:
+        """Its commencements that speak for a jurisdiction."""
+        if jurisdiction not in self._holding:
+            self._holding[jurisdiction] = holding(self.commencements, jurisdiction)
+        return self._holding[jurisdiction]
+
+    def starts(self, jurisdiction: str) -> tuple[tuple[date, int, Version, Commencement], ...]:
+        """(start, number, version, commencement) of each time that it begins to bind in a jurisdiction."""
+        if not self.binds:
+            return ()
+        return tuple((c.start, self.number, self, c) for c in self.holding(jurisdiction) if c.start)
 
     @property
     def title(self) -> str:
@@ -286,6 +305,7 @@ class Revision:
         }
 
 
+@lru_cache(maxsize=1024)
 def instant_text(instant: datetime) -> str:
     """An instant as people exchange it: UTC, whole seconds, RFC 3339."""
     return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

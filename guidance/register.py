@@ -6,11 +6,12 @@ the index only stores what it says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from guidance.errors import UnknownDocument
 from guidance.model import (
@@ -126,97 +127,81 @@ def _text(value: object) -> str | None:
 # --- spans -----------------------------------------------------------------------------------------------
 
 
-class Memory:
-    """What was worked out for one document, for its next state: from one revision to the next, little of it differs.
+class Stretch(NamedTuple):
+    """One version in one jurisdiction from its start to the start of the next (None: no next one is known).
 
-    What a thing was worked out from is kept beside it, so that its identity stays its own.
+    It is known by what it is made of: whoever walks through many states of a document need not work the same stretch
+    out again.
     """
 
-    def __init__(self) -> None:
-        self._holding: dict[tuple[int, str], tuple[Version, tuple[Commencement, ...]]] = {}
-        self._stretches: dict[tuple[object, ...], tuple[Version, tuple[Span, ...]]] = {}
+    jurisdiction: str
+    start: date
+    following: date | None
+    version: Version
+    commencement: Commencement
 
-    def holding(self, version: Version, jurisdiction: str) -> tuple[Commencement, ...]:
-        """The version's commencements that speak for a jurisdiction."""
-        key = (id(version), jurisdiction)
-        if key not in self._holding:
-            self._holding[key] = (version, holding(version.commencements, jurisdiction))
-        return self._holding[key][1]
+    def spans(self) -> tuple[Span, ...]:
+        """Its days: in force, perhaps ending, perhaps ended; none where the next one starts on the same day."""
+        return _spans_of(self) if self.following != self.start else ()
 
-    def stretch(
-        self, jurisdiction: str, start: date, following: date | None, version: Version, commencement: Commencement
-    ) -> tuple[Span, ...]:
-        """One version from its start to the next one's."""
-        key = (jurisdiction, start, following, id(version), id(commencement))
-        if key not in self._stretches:
-            self._stretches[key] = (version, tuple(_stretch(jurisdiction, start, following, version, commencement)))
-        return self._stretches[key][1]
+    def _spans(self) -> Iterator[Span]:
+        to, following = self.commencement.to, self.following
+        superseded = following is not None and (to is None or following <= to.first)
+        until = _day(following) if superseded else to
+        ends = "superseded" if superseded else self.commencement.body.get("ends")
+        stops = _earliest(following, to.first if to else None)
+        gap = _earliest(following, next_day(to.last) if to and not to.day else stops)
+        for state, begin, end in (
+            ("in-force", self.start, stops),
+            ("ending", max(self.start, stops or self.start), gap),
+            ("ended", max(self.start, gap or self.start), following),
+        ):
+            missing = (state == "ending" and stops is None) or (state == "ended" and gap is None)
+            if missing or (end is not None and end <= begin):
+                continue
+            told = (state, self.version.number, self.start, until, ends, self.commencement)
+            if state in IN_FORCE:
+                yield from _divided(self.version, self.jurisdiction, Period(begin, end), told)
+            else:
+                yield Span(self.jurisdiction, Period(begin, end), *told)
 
 
-def spans(document: Document, jurisdiction: str, memory: Memory | None = None) -> tuple[Span, ...]:
-    """Every day from the calendar's first to its last, divided where the document's meaning here changes.
+@lru_cache(maxsize=512)
+def _spans_of(stretch: Stretch) -> tuple[Span, ...]:
+    """Worked out once for the days and for the rules that start late in them."""
+    return tuple(stretch._spans())
+
+
+def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
+    """Every version that takes effect in a jurisdiction, by its start; of two with the same start, the later wins.
 
     The version whose binding commencement began last applies. A version that began later supersedes an earlier one
-    for good; an explicit end opens a gap, and what was superseded does not come back. Whoever walks through many
-    states of one document may hand in a memory of them.
+    for good; an explicit end opens a gap, and what was superseded does not come back.
     """
-    memory = memory or Memory()
-    starts = sorted(
-        [
-            (commencement.start, version.number, version, commencement)
-            for version in document.versions
-            if version.binds
-            for commencement in memory.holding(version, jurisdiction)
-            if commencement.start
-        ],
-        key=itemgetter(0, 1),
-    )
-    first = starts[0][0] if starts else None
-    found = [] if first == date.min else [_before(document, jurisdiction, first, starts[0][3] if starts else None)]
-    for index, (start, _, version, commencement) in enumerate(starts):
-        following = starts[index + 1][0] if index + 1 < len(starts) else None
-        if following != start:
-            found.extend(memory.stretch(jurisdiction, start, following, version, commencement))
-    return tuple(found)
+    starts = [start for version in document.versions for start in version.starts(jurisdiction)]
+    starts.sort(key=itemgetter(0, 1))
+    following = [*(start[0] for start in starts[1:]), None]
+    return [
+        Stretch(jurisdiction, start, until, version, commencement)
+        for (start, _, version, commencement), until in zip(starts, following, strict=False)
+    ]
 
 
-def _binding(document: Document, jurisdiction: str) -> Iterator[tuple[Version, Commencement]]:
-    for version in document.versions:
-        if version.binds:
-            for commencement in holding(version.commencements, jurisdiction):
-                yield version, commencement
+def spans(document: Document, jurisdiction: str) -> tuple[Span, ...]:
+    """Every day from the calendar's first to its last, divided where the document's meaning here changes."""
+    found = stretches(document, jurisdiction)
+    return (*before(document, jurisdiction, found), *(span for stretch in found for span in stretch.spans()))
 
 
-def _before(document: Document, jurisdiction: str, first: date | None, commencement: Commencement | None) -> Span:
-    if commencement is not None:
-        state = "not-recorded" if commencement.body.get("at_latest") else "not-yet"
-    else:
-        state = (
-            "not-yet" if any(holding(v.commencements, jurisdiction) for v in document.versions) else "nothing-recorded"
-        )
-    return Span(jurisdiction, Period(date.min, first), state)
-
-
-def _stretch(
-    jurisdiction: str, start: date, following: date | None, version: Version, commencement: Commencement
-) -> Iterator[Span]:
-    """One version from its start to the next one's: in force, perhaps ending, perhaps ended."""
-    to = commencement.to
-    superseded = following is not None and (to is None or following <= to.first)
-    until = _day(following) if superseded else to
-    ends = "superseded" if superseded else commencement.body.get("ends")
-    stops = _earliest(following, to.first if to else None)
-    gap = _earliest(following, next_day(to.last) if to and not to.day else stops)
-    for state, begin, end in (
-        ("in-force", start, stops),
-        ("ending", max(start, stops or start), gap),
-        ("ended", max(start, gap or start), following),
-    ):
-        missing = (state == "ending" and stops is None) or (state == "ended" and gap is None)
-        if missing or (end is not None and end <= begin):
-            continue
-        span = Span(jurisdiction, Period(begin, end), state, version.number, start, until, ends, commencement)
-        yield from _divided(span, version) if span.applies else (span,)
+def before(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> tuple[Span, ...]:
+    """The days before a document's first stretch, if there are any."""
+    if not found:
+        known = any(version.holding(jurisdiction) for version in document.versions)
+        return (Span(jurisdiction, Period(date.min), "not-yet" if known else "nothing-recorded"),)
+    if found[0].start == date.min:
+        return ()
+    state = "not-recorded" if found[0].commencement.body.get("at_latest") else "not-yet"
+    return (Span(jurisdiction, Period(date.min, found[0].start), state),)
 
 
 def _day(day: date | None) -> PartialDate | None:
@@ -227,30 +212,34 @@ def _earliest(*days: date | None) -> date | None:
     return min((day for day in days if day is not None), default=None)
 
 
-def _divided(span: Span, version: Version) -> Iterator[Span]:
-    """The span cut where a rule with commencements of its own, or a code, starts or ends."""
-    cuts = {day for day in _boundaries(version, span.jurisdiction) if span.period.covers(day)}
-    parts: dict[date, tuple[tuple[str, ...], tuple[tuple[str, str, str], ...]]] = {}
-    before = None
-    for edge in sorted(cuts | {span.period.start}):
-        left_out = tuple(r.id for r in version.narrowed if not rule_holds(r, span.jurisdiction, edge))
-        now = (left_out, tuple(codes_on(version, edge)))
-        if now != before:
-            parts[edge] = before = now
-    ends = [*list(parts)[1:], span.period.end]
-    for (begin, (left_out, codes)), end in zip(parts.items(), ends, strict=True):
-        yield Span(
-            span.jurisdiction,
-            Period(begin, end),
-            span.state,
-            span.version,
-            span.since,
-            span.until,
-            span.ends,
-            span.commencement,
-            left_out,
-            codes,
-        )
+def _divided(version: Version, jurisdiction: str, period: Period, told: tuple[Any, ...]) -> Iterator[Span]:
+    """The period cut where a rule with commencements of its own, or a code, starts or ends."""
+    found = _divisions(version, jurisdiction)
+    ends = [*(division.start for division in found[1:]), None]
+    for (start, *inside), until in zip(found, ends, strict=True):
+        begin, end = max(start, period.start), _earliest(until, period.end)
+        if end is None or begin < end:
+            yield Span(jurisdiction, Period(begin, end), *told, *inside)
+
+
+class _Division(NamedTuple):
+    """From a day on, the rules that a version leaves out and the codes that its medicines have."""
+
+    start: date
+    left_out: tuple[str, ...]
+    codes: tuple[tuple[str, str, str], ...]
+
+
+@lru_cache(maxsize=512)
+def _divisions(version: Version, jurisdiction: str) -> tuple[_Division, ...]:
+    """All of time cut where what a version means in a jurisdiction changes within itself; neighbours differ."""
+    found: list[_Division] = []
+    for edge in sorted({date.min, *_boundaries(version, jurisdiction)}):
+        left_out = tuple(r.id for r in version.narrowed if not rule_holds(r, jurisdiction, edge))
+        division = _Division(edge, left_out, tuple(codes_on(version, edge)))
+        if not found or found[-1][1:] != division[1:]:
+            found.append(division)
+    return tuple(found)
 
 
 def _boundaries(version: Version, jurisdiction: str) -> Iterator[date]:
@@ -299,52 +288,74 @@ def covering(found: Iterable[Span], day: date) -> Span:
 # --- what is coming --------------------------------------------------------------------------------------
 
 
-def coming(document: Document, jurisdiction: str, memory: Memory | None = None) -> tuple[Coming, ...]:
-    """Everything that was, is or will be awaited here: versions, and rules that start later than their version."""
-    memory = memory or Memory()
-    narrowed = any(version.narrowed for version in document.versions)
-    late = _rules_coming(document, jurisdiction, spans(document, jurisdiction, memory)) if narrowed else ()
-    return (*_versions_coming(document, jurisdiction, memory), *late)
+class Awaited(NamedTuple):
+    """A version in one jurisdiction, and for each of its commencements without a start the day on which it is no
+    longer awaited: what was, is or will be awaited of it. Known, as a stretch is, by what it is made of."""
+
+    jurisdiction: str
+    version: Version
+    gone: tuple[date | None, ...]
+
+    def items(self) -> Iterator[Coming]:
+        """One for each commencement that speaks for the jurisdiction."""
+        gone = iter(self.gone)
+        for c in self.version.holding(self.jurisdiction):
+            start = c.start if self.version.binds else None
+            told = (self.jurisdiction, self.version.number, None, self.version.stage, start)
+            yield Coming(*told, *((c.expected, None) if start else (_hoped(c), next(gone))), c)
 
 
-def _versions_coming(document: Document, jurisdiction: str, memory: Memory) -> Iterator[Coming]:
-    for version in document.versions:
-        if version.status != "standing":
-            continue
-        for c in memory.holding(version, jurisdiction):
-            start = c.start if version.binds else None
-            expected = c.expected or (_day(c.start) if start is None else None)
-            gone = _overtaken(document, jurisdiction, version, expected) if start is None else None
-            yield Coming(jurisdiction, version.number, None, version.stage, start, expected, gone, c)
+class Late(NamedTuple):
+    """The stretches of a version with rules that may start later than it does."""
 
+    jurisdiction: str
+    version: Version
+    stretches: tuple[Stretch, ...]
 
-def _overtaken(document: Document, jurisdiction: str, version: Version, expected: PartialDate | None) -> date | None:
-    """The day on which a later version took effect after this one's expected time had passed."""
-    if expected is None:
-        return None
-    return min(
-        (
-            c.start
-            for later, c in _binding(document, jurisdiction)
-            if later.number > version.number and c.start and c.start > expected.last
-        ),
-        default=None,
-    )
-
-
-def _rules_coming(document: Document, jurisdiction: str, found: tuple[Span, ...]) -> Iterator[Coming]:
-    for version in (version for version in document.versions if version.narrowed):
-        stretch = [span.period for span in found if span.version == version.number and span.applies]
-        if not stretch:
-            continue
+    def items(self) -> Iterator[Coming]:
+        """One for each commencement of a rule that lies inside the version's days, or has no day."""
+        days = [span.period for stretch in self.stretches for span in stretch.spans() if span.applies]
+        if not days:
+            return
+        jurisdiction, version = self.jurisdiction, self.version
         for rule in version.narrowed:
             if rule.jurisdictions and not set(within(jurisdiction)) & set(rule.jurisdictions):
                 continue
             for c in holding(rule.commencements, jurisdiction):
-                late = c.start is None or (c.start > stretch[0].start and any(p.covers(c.start) for p in stretch))
-                if late:
-                    gone = stretch[-1].end if c.start is None else None
+                if c.start is None or (c.start > days[0].start and any(period.covers(c.start) for period in days)):
+                    gone = days[-1].end if c.start is None else None
                     yield Coming(jurisdiction, version.number, rule.id, version.stage, c.start, c.expected, gone, c)
+
+
+def coming(document: Document, jurisdiction: str) -> tuple[Coming, ...]:
+    """Everything that was, is or will be awaited here: versions, and rules that start later than their version."""
+    found = stretches(document, jurisdiction)
+    return tuple(item for part in awaited(document, jurisdiction, found) for item in part.items())
+
+
+def awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> Iterator[Awaited | Late]:
+    """What `coming` is made of, given the stretches of the same document and jurisdiction."""
+    for version in document.versions:
+        if version.status == "standing" and (held := version.holding(jurisdiction)):
+            gone = tuple(_overtaken(version, c, found) for c in held if c.start is None or not version.binds)
+            yield Awaited(jurisdiction, version, gone)
+    for version in document.versions:
+        if version.narrowed and (own := tuple(stretch for stretch in found if stretch.version is version)):
+            yield Late(jurisdiction, version, own)
+
+
+def _hoped(commencement: Commencement) -> PartialDate | None:
+    """When something is expected that has no binding start: as it says, or on the day that was proposed."""
+    return commencement.expected or _day(commencement.start)
+
+
+def _overtaken(version: Version, commencement: Commencement, found: Sequence[Stretch]) -> date | None:
+    """The day on which a later version took effect after this one's expected time had passed."""
+    expected = _hoped(commencement)
+    if expected is None:
+        return None
+    later = (stretch.start for stretch in found if stretch.version.number > version.number)
+    return min((start for start in later if start > expected.last), default=None)
 
 
 # --- scope: which jurisdictions answer a question --------------------------------------------------------
@@ -356,7 +367,11 @@ def scope(named: Iterable[str], asked: str | None) -> tuple[str, ...]:
     Asked about GB, a document that speaks of the UK answers for the UK; asked about the UK, its separate word for
     GB or NI is heard too, so that no narrower rule is hidden. Asked about no place, every one is heard.
     """
-    names = tuple(named)
+    return _scope(tuple(named), asked)
+
+
+@lru_cache(maxsize=1024)
+def _scope(names: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
     if asked is None:
         return tuple(sorted(names, key=lambda name: (len(within(name)), name)))
     nearest = next((place for place in within(asked) if place in names), None)

@@ -187,7 +187,7 @@ class Import:
         mark, body = 0, 0
         if not self.violations:
             if entry.blob not in self.written:
-                self.written[entry.blob] = (self.stream.blob(content), self.build.body(entry.blob, content))
+                self.written[entry.blob] = (self.stream.blob(content), self.build.body(entry.blob, content, value))
             mark, body = self.written[entry.blob]
         bare = Entry(entry.document, entry.number, entry.blob, entry.sha256, b"")
         self.lines[entry.document].append(_Line(bare, mark, body, group, place))

@@ -26,6 +26,8 @@ from service.params import At
 
 COMING_SHOWN: Final = 20
 """Dated things that are coming, shown at most for one document and jurisdiction; things without a day always are."""
+FILTERS: Final = ("medicine", "authority", "kind", "cohort")
+"""Members of a question that an answer repeats only where they were given."""
 CHUNK: Final = 32 * 1024
 """Bytes of a long answer that are sent at a time."""
 
@@ -45,12 +47,15 @@ class Question:
     def asked(self, **more: Any) -> dict[str, Any]:
         """The question as it was put, for the answer to repeat."""
         told = {
+            **more,
             "on": self.on.isoformat() if self.on else None,
             "at": self.at.text if self.at else None,
             "jurisdiction": self.jurisdiction,
         }
-        filters = {name: getattr(self, name) for name in ("medicine", "authority", "kind", "cohort")}
-        return {**more, **told, **{name: value for name, value in filters.items() if value is not None}}
+        for name in FILTERS:
+            if (value := getattr(self, name)) is not None:
+                told[name] = value
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def document(register: Register, name: str) -> Json:
         "document": orjson.Fragment(content.rstrip()),
         "selected": selected["told"],
         "version": _version(selected) if applies else None,
-        "parts": [{**part["told"], "rules": _rule_ids(part)} for part in parts],
+        "parts": [{**part["told"], "rules": _holding(part)} for part in parts],
         "coming": [orjson.Fragment(item.told) for item in coming],
         "next_change_on": _iso(min((*(row[1] for row in rows), *(item.changes for item in coming)), default=FOREVER)),
     }
@@ -168,8 +173,8 @@ def _home(content: bytes) -> str:
 def _selected(asked: str, rows: Sequence[Row]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row that answers for the place asked about, and those of its parts that have a word of their own."""
     found = [
-        {"state": state, "number": number, "told": orjson.loads(told), "body": body, "place": place}
-        for place, _, state, number, told, body in rows
+        {"state": state, "told": orjson.loads(told), "body": body, "rules": rules, "place": place}
+        for place, _, state, _, told, body, rules in rows
     ]
     whole = next((row for row in found if row["place"] in within(asked)), None)
     return whole or _unspoken(asked), [row for row in found if row is not whole]
@@ -177,7 +182,7 @@ def _selected(asked: str, rows: Sequence[Row]) -> tuple[dict[str, Any], list[dic
 
 def _unspoken(asked: str) -> dict[str, Any]:
     span = Span(asked, Period(date.min), "nothing-recorded")
-    return {"state": span.state, "number": None, "told": span.json(), "body": None, "place": asked}
+    return {"state": span.state, "told": span.json(), "body": None, "rules": None, "place": asked}
 
 
 def _version(selected: Mapping[str, Any]) -> Json:
@@ -211,17 +216,19 @@ def in_force(register: Register, name: str) -> dict[str, InForce]:
 
 
 def _in_force(row: Row) -> InForce:
-    place, _, state, number, told, body = row
-    selected = {"state": state, "number": number, "told": orjson.loads(told), "body": body, "place": place}
+    _, _, state, _, told, body, _ = row
+    selected = {"told": orjson.loads(told), "body": body}
     holds = orjson.loads(orjson.dumps(_version(selected))) if state in IN_FORCE else None
     return InForce(selected["told"], holds)
 
 
-def _rule_ids(row: Mapping[str, Any]) -> list[str]:
+def _holding(row: Mapping[str, Any]) -> Json:
+    """The ids of the rules that hold."""
     if row["state"] not in IN_FORCE:
         return []
     left_out = set(row["told"]["left_out"])
-    return [rule["id"] for rule in orjson.loads(row["body"])["rules"] if rule["id"] not in left_out]
+    rules = row["rules"]
+    return [rule for rule in orjson.loads(rules) if rule not in left_out] if left_out else orjson.Fragment(rules)
 
 
 class Awaited(NamedTuple):

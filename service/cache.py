@@ -37,6 +37,8 @@ class Kept:
     status: str
     headers: list[tuple[str, str]]
     body: bytes
+    cost: int
+    """Bytes that it takes with its question, whose length is the asker's to choose."""
 
 
 class Cache:
@@ -87,24 +89,20 @@ class Cache:
         if close:
             close()
         if len(body) <= LARGEST and said[0][:3] in ANSWERED:
-            self._hold(key, Kept(keep, said[0], said[1], body))
+            cost = len(body) + sum(map(len, filter(None, key))) + OVERHEAD
+            self._hold(key, Kept(keep, said[0], said[1], body, cost))
         return [body]
 
     def _hold(self, key: Key, kept: Kept) -> None:
         with self.lock:
             if key not in self.held:
                 self.held[key] = kept
-                self.bytes += _cost(key, kept)
+                self.bytes += kept.cost
             while self.bytes > self.size and self.held:
-                self.bytes -= _cost(*self.held.popitem(last=False))
+                self.bytes -= self.held.popitem(last=False)[1].cost
 
     def _drop(self, key: Key) -> None:
         with self.lock:
             kept = self.held.pop(key, None)
             if kept is not None:
-                self.bytes -= _cost(key, kept)
-
-
-def _cost(key: Key, kept: Kept) -> int:
-    """Bytes that a kept answer takes, with the question, whose length is the asker's to choose."""
-    return len(kept.body) + sum(len(part or "") for part in key) + OVERHEAD
+                self.bytes -= kept.cost

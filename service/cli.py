@@ -47,6 +47,7 @@ from service.clock import system_clock
 from service.config import Config
 from service.formats import FORMATS, Answer
 from service.state import State
+from service.teller import Teller
 
 VERSION_ID: Final = re.compile(r"([^@#]+)@([0-9]{1,6})(?:#(.+))?")
 CORPUS_AUTHOR: Final = "Inforce corpus <corpus@inforce.invalid>"
@@ -560,7 +561,7 @@ def _serve(settings: Config) -> None:
     archive.close()
     _ready_to_tell(settings)
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
-    server.serve(settings, load)
+    server.serve(settings, load, Teller(settings))
 
 
 def _ready_to_tell(settings: Config) -> None:

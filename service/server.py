@@ -14,7 +14,7 @@ from service.config import Config
 from service.teller import Teller
 
 
-def serve(config: Config, load: Callable[..., Callable[..., Any]]) -> None:
+def serve(config: Config, load: Callable[..., Callable[..., Any]], teller: Teller | None = None) -> None:
     """Serve until told to stop (SIGTERM or SIGINT) what `load` makes of the configuration in each worker."""
     server = Granian(
         "inforce",
@@ -31,9 +31,10 @@ def serve(config: Config, load: Callable[..., Callable[..., Any]]) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    teller = Teller(config)
-    teller.start()
+    if teller:
+        teller.start()
     try:
         server.serve(target_loader=partial(load, config), wrap_loader=False)
     finally:
-        teller.stop()
+        if teller:
+            teller.stop()

@@ -132,7 +132,7 @@ class Reading:
         position = tip.position if rng.random() < 0.7 else rng.randint(1, tip.position)
         name = rng.choice(material.NAMES)
         day = material.FIRST.toordinal() + rng.randint(-2, AHEAD)
-        ((_, _, _, number, _, content),) = self.archive.index.spans_on(name, day, position, [material.PLACE])
+        ((_, _, _, number, _, content, _),) = self.archive.index.spans_on(name, day, position, [material.PLACE])
         return Seen(name, day, position, number, hash(content) if content else 0), tip.position
 
     def _publish(self, _: random.Random) -> None:

@@ -830,7 +830,7 @@ def test_a_file_that_does_not_fit_is_refused_with_its_name_and_the_pointer(
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for place in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(BadParameter, match="--severity-file.*cannot be read"):
+        with pytest.raises(BadParameter, match=r"--severity-file.*cannot be read"):
             chosen(str(place))
 
 

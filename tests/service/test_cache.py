@@ -18,6 +18,7 @@ from guidance.errors import StoreUnreadable
 from service import answers
 from service.cache import KEPT, LARGEST, Cache, Keep
 from service.front import Front
+from service.metrics import Timed
 from tests.service.doors import NOW, Hands, answer, correct, door
 
 LEMTRADA = "/v1/documents/ema/lemtrada"
@@ -49,9 +50,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cache_of(client: FlaskClient) -> Cache:
-    found = client.application.wsgi_app
-    assert isinstance(found, Cache)
-    return found
+    timed = client.application.wsgi_app
+    assert isinstance(timed, Timed)
+    assert isinstance(timed.inner, Cache)
+    return timed.inner
 
 
 def same(one: TestResponse, other: TestResponse) -> bool:
