@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from guidance.model import Json
 from guidance.redline import redline
@@ -68,8 +68,21 @@ QUESTIONS: Final = {
     "corrections": "What was in force on one day, as the register knew it at one moment and at another.",
     "revisions": "Every version, as the register recorded it at one moment and at another.",
 }
-Bodies = Callable[[Json], Json]
-"""The body of a version as a side of the diff has it, None where nothing stood."""
+
+
+class Read(NamedTuple):
+    """The body of a version, and its rules by id."""
+
+    body: Json
+    rules: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, body: Json) -> Read:
+        return cls(body, {rule["id"]: rule for rule in body["rules"]})
+
+
+Bodies = Callable[[Json], Read | None]
+"""The version as a side of the diff has it, None where nothing stood."""
 
 
 # --- one change ------------------------------------------------------------------------------------------
@@ -78,7 +91,7 @@ Bodies = Callable[[Json], Json]
 def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> dict[str, Any]:
     """One change with everything that a reviewer asks of it."""
     old, new = bodies(side["old"]), bodies(side["new"])
-    before, after = (_rule(body, item) for body in (old, new))
+    before, after = (_rule(read, item) for read in (old, new))
     fields = {one["pointer"]: one for one in item["fields"]}
     title = fields.get("/title", {}) if item["subject"] == "rule" else {}
     return {
@@ -101,10 +114,8 @@ def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> d
     }
 
 
-def _rule(body: Json, item: Mapping[str, Any]) -> Json:
-    if body is None or item["subject"] != "rule":
-        return None
-    return next((rule for rule in body["rules"] if rule["id"] == item["name"]), None)
+def _rule(read: Read | None, item: Mapping[str, Any]) -> Json:
+    return read.rules.get(item["name"]) if read and item["subject"] == "rule" else None
 
 
 def effects(item: Json) -> list[dict[str, Any]]:
@@ -165,18 +176,18 @@ def value(told: Json, member: str = "") -> str:
     return WORDS.get(member, {}).get(str(told), str(told)) if told is not None else "null"
 
 
-def source(item: Json, old: Json, new: Json) -> Json:
+def source(item: Json, old: Read | None, new: Read | None) -> Json:
     """The citation that stands behind a change, with its source: of the newer side, else of the older."""
-    for name, body in (("new", new), ("old", old)):
+    for name, read in (("new", new), ("old", old)):
         cited = (item.get("source") or {}).get(name)
-        if cited and body:
-            return {**cited, "source": next((one for one in body["sources"] if one["id"] == cited["ref"]), None)}
+        if cited and read:
+            return {**cited, "source": next((one for one in read.body["sources"] if one["id"] == cited["ref"]), None)}
     return None
 
 
-def act(item: Mapping[str, Any], recorded: Sequence[tuple[Json, Json]]) -> Json:
+def act(item: Mapping[str, Any], recorded: Sequence[tuple[Json, Read]]) -> Json:
     """The first of the last acts on a version that left what changed as it is now."""
-    held = [(revision, _part(body, item)) for revision, body in recorded]
+    held = [(revision, _part(read, item)) for revision, read in recorded]
     found = held[-1][0]
     for revision, part in reversed(held):
         if part != held[-1][1]:
@@ -185,9 +196,9 @@ def act(item: Mapping[str, Any], recorded: Sequence[tuple[Json, Json]]) -> Json:
     return found
 
 
-def _part(body: Json, item: Mapping[str, Any]) -> Json:
+def _part(read: Read, item: Mapping[str, Any]) -> Json:
     """The rule, or the member, that a change is about."""
-    return _rule(body, item) if item["subject"] == "rule" else body.get(item["name"])
+    return _rule(read, item) if item["subject"] == "rule" else read.body.get(item["name"])
 
 
 def ending(item: Json) -> str | None:
@@ -241,8 +252,8 @@ def unchanged(answer: Json, bodies: Bodies) -> list[Json]:
     side = answer["sides"][0]
     old, new = bodies(side["old"]), bodies(side["new"])
     touched = {item["name"] for item in answer["changes"] if item["subject"] == "rule"}
-    before = {rule["id"] for rule in old["rules"]} if old else set()
-    return [rule for rule in new["rules"] if rule["id"] in before - touched] if new else []
+    stayed = old.rules.keys() - touched if old else set()
+    return [rule for name, rule in new.rules.items() if name in stayed] if new else []
 
 
 def summary(told: Json) -> dict[str, Any]:

@@ -15,12 +15,17 @@ from guidance import severity
 from guidance.errors import BadParameter, UnknownVersion
 from guidance.model import Json, document_id
 from service import answers, comparing, differences, paper, params, views
+from service.differences import Read
+from service.problems import TOO_LARGE, HttpProblem
 from service.visit import HTML, WHEN, Visit, plain
 
 REVIEW: Final = Blueprint("review", __name__)
 SIDES: Final = ("from", "to", "from_at", "to_at")
 PDF: Final = "application/pdf"
 SPANS: Final = (365, 90, 30, 7, 1)
+CHANGES: Final = 2000
+"""Changes that one page shows at most."""
+ELSE: Final = "take them as CSV, JSON or Word from /v1/documents/…/diff, or compare states that lie nearer together"
 READABLE: Final = 50
 """Changed documents that a page shows with all their changes; of others it names only the document."""
 
@@ -63,6 +68,10 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
     """Everything that the page shows of a comparison."""
     own = visit.asked(*WHEN)
     answer = plain(comparing.difference(visit.seen, name, {**sides, **own}))
+    if len(answer["changes"]) > CHANGES:
+        raise HttpProblem(
+            TOO_LARGE, f"there are {len(answer['changes'])} changes; a page shows at most {CHANGES}: {ELSE}"
+        )
     bodies = _reading(visit.seen)
     found = differences.changes(answer, bodies)
     acts = _acting(visit.seen, name)
@@ -125,16 +134,16 @@ def _exports(to: views.To, name: str, pairs: Sequence[Json]) -> list[tuple[str, 
 
 def _reading(seen: answers.Register) -> differences.Bodies:
     """Version bodies as the sides of a diff have them, each read once."""
-    read: dict[tuple[str, int], Json] = {}
+    read: dict[tuple[str, int], Read] = {}
 
-    def body(side: Json) -> Json:
+    def body(side: Json) -> Read | None:
         if side["version"] is None:
             return None
         name, _, number = side["version"].partition("@")
         position = _position(seen, side)
         if (side["version"], position) not in read:
             content = seen.archive.index.version(name, int(number), position)
-            read[side["version"], position] = orjson.loads(content)
+            read[side["version"], position] = Read.of(orjson.loads(content))
         return read[side["version"], position]
 
     return body
@@ -153,10 +162,10 @@ def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], 
     index = seen.archive.index
 
     @cache
-    def recorded(number: int, position: int) -> list[tuple[Json, Json]]:
-        """(revision, body) of each time that a version was recorded, oldest first."""
+    def recorded(number: int, position: int) -> list[tuple[Json, Read]]:
+        """(revision, version) of each time that a version was recorded, oldest first."""
         found = ((one.json(), map(orjson.loads, contents)) for one, contents in index.recorded(position, name))
-        return [(one, body) for one, bodies in found for body in bodies if body.get("number") == number]
+        return [(one, Read.of(body)) for one, bodies in found for body in bodies if body.get("number") == number]
 
     def acts(change: Mapping[str, Any]) -> dict[str, Any]:
         sides = change["side"]

@@ -92,7 +92,7 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark]) -> dict[str, Any]:
     points: list[Shape] = []
     y = float(top)
     for lane in lanes:
-        if len(lanes) > 1:
+        if len(lanes) > 1 or lane.learned:
             labels.append({"x": _label_x(scale, lane), "y": y + 15, "label": lane.label})
             y += LANE_LABEL
         bars.extend(_bar(scale, stretch, y, BAR) for stretch in lane.stretches)

@@ -330,7 +330,10 @@ def lanes(document: Document, codes: Sequence[str], on: date, to: To) -> list[La
 
 
 def beliefs(values: Iterable[tuple[Json, Document]], code: str, on: date, to: To) -> list[dict[str, Any]]:
-    """What was known of one place through recorded time: a lane for each revision that changed it, oldest first."""
+    """What was known of one place through recorded time: a lane for each revision that changed it, oldest first.
+
+    Of several that were recorded at one instant only the last could ever be seen from it.
+    """
     found: list[dict[str, Any]] = []
     for revision, document in values:
         learned = date.fromisoformat(revision["recorded_at"][:10])
@@ -338,6 +341,8 @@ def beliefs(values: Iterable[tuple[Json, Document]], code: str, on: date, to: To
         at = partial(to, at=revision["id"])
         row = _stretches(document, code, on, at), _awaited(document, code, learned, at)
         same = (_unlinked(row[0]), [(one.label, one.state) for one in row[1]])
+        if found and found[-1]["revision"]["recorded_at"] == revision["recorded_at"]:
+            found.pop()
         if any(row) and (not found or found[-1]["same"] != same):
             found.append({"lane": Lane(label, *row, learned=learned), "revision": revision, "same": same})
     return found

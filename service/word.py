@@ -13,7 +13,6 @@ import orjson
 from docx import Document
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.text.paragraph import Paragraph
 
 from guidance.model import Json
 from guidance.redline import Op, Segment, moved, redline
@@ -40,45 +39,57 @@ class _Tracked:
         self.word = Document()
         self.on = on
         self.ids = count(1)
+        self.styles = {style.name: style.style_id for style in self.word.styles}
+        self.end = self.word.element.body.sectPr
+        """What closes the body. Paragraphs go before it: to look for it each time would take as long as all before."""
+
+    def paragraph(self, style: str | None = None) -> Any:
+        found = OxmlElement("w:p")
+        found.style = style and self.styles[style]
+        self.end.addprevious(found)
+        return found
 
     def heading(self, text: str, level: int) -> None:
-        self.word.add_heading(_writable(text), level)
+        self.paragraph(f"Heading {level}" if level else "Title").append(_run(text))
 
-    def plain(self, text: str) -> Paragraph:
-        return self.word.add_paragraph(_writable(text))
+    def plain(self, text: str) -> None:
+        self.paragraph().append(_run(text))
 
-    def redlined(self, segments: Iterable[Segment], style: str | None = None) -> Paragraph:
+    def redlined(self, segments: Iterable[Segment], style: str | None = None, name: str = "") -> Any:
         """A paragraph of kept, deleted and inserted runs; what was moved is marked as such, from and to."""
-        paragraph = self.word.add_paragraph(style=style)
+        paragraph = self.paragraph(style)
+        if name:
+            paragraph.append(_run(name))
+            paragraph.r_lst[0].get_or_add_rPr().append(OxmlElement("w:b"))
         group = next(self.ids)
         for op, text, move in segments:
             if op == "kept":
-                paragraph._p.append(_run(text))
+                paragraph.append(_run(text))
             elif move is None:
                 self.wrapped(paragraph, "w:ins" if op == "inserted" else "w:del", text)
             else:
                 self.moved(paragraph, "w:moveTo" if op == "inserted" else "w:moveFrom", text, f"move-{group}-{move}")
         return paragraph
 
-    def wrapped(self, paragraph: Paragraph, tag: str, text: str) -> None:
+    def wrapped(self, paragraph: Any, tag: str, text: str) -> None:
         change = self.element(tag)
         change.append(_run(text, "w:delText" if tag == "w:del" else "w:t"))
-        paragraph._p.append(change)
+        paragraph.append(change)
 
-    def moved(self, paragraph: Paragraph, tag: str, text: str, name: str) -> None:
+    def moved(self, paragraph: Any, tag: str, text: str, name: str) -> None:
         """One end of a move: both ends share the name of the range around them (ECMA-376, section 17.13.5)."""
         start, end = self.element(f"{tag}RangeStart"), OxmlElement(f"{tag}RangeEnd")
         start.set(qn("w:name"), name)
         end.set(qn("w:id"), start.get(qn("w:id")))
-        paragraph._p.append(start)
+        paragraph.append(start)
         self.wrapped(paragraph, tag, text)
-        paragraph._p.append(end)
+        paragraph.append(end)
 
-    def whole(self, paragraph: Paragraph, tag: str) -> None:
+    def whole(self, paragraph: Any, tag: str) -> None:
         """The paragraph itself, with its end, came or went."""
         marks = OxmlElement("w:rPr")
         marks.append(self.element(tag))
-        paragraph._p.get_or_add_pPr().append(marks)
+        paragraph.get_or_add_pPr().append(marks)
 
     def element(self, tag: str) -> Any:
         found = OxmlElement(tag)
@@ -190,11 +201,8 @@ def _change(made: _Tracked, change: Json) -> None:
 
 def _field(made: _Tracked, field: Json) -> None:
     told: list[tuple[Op, str]] = [("deleted", "old"), ("inserted", "new")]
-    paragraph = made.redlined(Segment(op, _value(field[side])) for op, side in told if side in field)
-    name = paragraph.add_run(_writable(f"{field['pointer'] or 'the whole'}: "))
-    name.bold = True
-    first = paragraph._p.xpath("./w:ins | ./w:del")[0]
-    first.addprevious(name._r)
+    segments = (Segment(op, _value(field[side])) for op, side in told if side in field)
+    made.redlined(segments, name=f"{field['pointer'] or 'the whole'}: ")
 
 
 def _value(value: Any) -> str:

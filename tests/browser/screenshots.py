@@ -1,10 +1,11 @@
-"""Screenshots of every page, wide and narrow, light and dark: python -m tests.browser.screenshots DIR"""
+"""Screenshots of every page, wide, narrow, dark and as printed: python -m tests.browser.screenshots DIR [NAMES]"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final, Literal
 
 from playwright.sync_api import Browser
 
@@ -45,17 +46,19 @@ PAGES = {
     "error-unknown": "/documents/ema/lemtrada?date=2020-01-01",
     "error-missing": "/documents/ema/nothing?at=2019-01-01",
 }
-WIDE, NARROW = (1280, 900), (320, 640)
+DRESSES: Final[tuple[tuple[str, tuple[int, int], Literal["light", "dark"], Literal["screen", "print"]], ...]] = (
+    ("wide", (1280, 900), "light", "screen"),
+    ("narrow", (320, 640), "light", "screen"),
+    ("dark", (1280, 900), "dark", "screen"),
+    ("print", (794, 1123), "light", "print"),
+)
 
 
 def shoot(browser: Browser, address: str, folder: Path, only: tuple[str, ...] = ()) -> None:
     """One file for each page and dress."""
-    for dress, (width, height), scheme in (
-        ("wide", WIDE, "light"),
-        ("narrow", NARROW, "light"),
-        ("dark", WIDE, "dark"),
-    ):
+    for dress, (width, height), scheme, media in DRESSES:
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.emulate_media(media=media)
         for name, path in PAGES.items():
             if not only or name in only:
                 page.goto(address + path)

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from guidance.archive import Archive
 from guidance.schema import schema, schema_names
+from service import comparing
 from tests.service.doors import NOW, Hands, answer, correct, door, refusal
 
 LEMTRADA = "/v1/documents/ema/lemtrada"
@@ -591,6 +592,15 @@ def test_the_format_parameter_goes_before_the_accept_header(client: FlaskClient)
     response = client.get(f"{LEMTRADA}?format=csv", headers={"Accept": "application/json"})
     assert response.mimetype == "text/csv"
     assert response.headers["Content-Disposition"] == 'inline; filename="inforce.csv"'
+
+
+@pytest.mark.parametrize("sides", ["from=2013-01-01&to=2026-01-01", "from_at=2000-01-01"])
+def test_more_documents_than_one_answer_tells_are_refused_with_what_to_do(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, sides: str
+) -> None:
+    monkeypatch.setattr(comparing, "DOCUMENTS_LIMIT", 1)
+    told = refusal(client.get(f"/v1/diff?{sides}"), 400, "bad-parameter")
+    assert re.search(r"asks about \d+ documents that may have changed, more than 1: ask for less time", told["detail"])
 
 
 def test_a_diff_that_an_operators_table_judges_has_a_tag_of_its_own_and_is_never_immutable(

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from guidance.archive import Archive
 from guidance.journal import CORPUS
 from guidance.schema import violations
-from service import cli, server
+from service import cli, comparing, server
 from service.cli import main
 from service.config import SETTINGS, Config
 from tests.guidance import bodies
@@ -51,6 +51,28 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     found: list[Config] = []
     monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
     return found
+
+
+# --- sides of a diff -------------------------------------------------------------------------------------
+
+
+def test_sides_that_are_turned_round_or_the_same_are_told(at: tuple[str, str]) -> None:
+    turned = run("diff", "ema/lemtrada", *at, "--from", "@3", "--to", "@2")
+    assert (turned.exit_code, "given backward in time" in turned.stdout) == (0, True)
+    same = run("diff", "ema/lemtrada", *at, "--from", "@3", "--to", "@3")
+    assert (same.exit_code, "both sides are the same to the byte" in same.stdout) == (0, True)
+    other = run("diff", "ema/lemtrada", *at, "--from", "@1", "--to", "ema/hes@1")
+    assert (other.exit_code, other.stdout) == (2, "")
+    assert "is a version of another document; versions of ema/lemtrada can be compared" in other.stderr
+
+
+def test_more_documents_than_one_answer_tells_are_refused_with_what_to_do(
+    at: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "DOCUMENTS_LIMIT", 1)
+    refused = run("diff", *at, "--from", "2013-01-01", "--to", "2026-01-01")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "more than 1: ask for less time" in refused.stderr
 
 
 # --- the operator's severities ---------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from guidance import severity
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
+from service import review
 from tests.guidance.bodies import document, rule, since, version
 from tests.service.doors import NOW, correct, door
 from tests.service.reading import Page, page
@@ -212,6 +213,24 @@ def test_an_error_is_an_error_and_never_an_empty_diff(client: FlaskClient, query
     assert "Nothing differs" not in read.text
     again = next(one.attributes["href"] for one in read.all("a") if one.text == "Compare something else")
     assert client.get(again).status_code in (200, 302)
+
+
+def test_more_changes_than_a_page_can_hold_are_refused_with_what_to_do(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "CHANGES", 21)
+    for form in ("html", "pdf"):
+        read = page(client, f"{COMPARE}?from=@2&to=@3&format={form}", 413)
+        assert "There are 22 changes; a page shows at most 21: take them as CSV, JSON or Word" in read.main.text
+    page(client, f"{COMPARE}?from=@1&to=@2")
+
+
+def test_a_signature_rests_on_the_hashes_of_both_sides_and_on_the_table(client: FlaskClient) -> None:
+    (side,) = told(client, "from=@2&to=@3")["sides"]
+    signed = page(client, f"{COMPARE}?from=@2&to=@3").of_class("app-sign")[0].text
+    for name, number in (("old", 2), ("new", 3)):
+        assert f"{DOCUMENT}@{number} with SHA-256 {side[name]['sha256']}" in signed
+    assert severity.TABLE.sha256[:16] in signed
 
 
 def test_what_is_taken_away_leaves_in_every_format(client: FlaskClient) -> None:
