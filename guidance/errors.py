@@ -7,7 +7,7 @@ GuidanceError
 │   ├── InvalidDocument    JSON that is not a document: every violation, each with its pointer
 │   └── BadEndpoint        an address to which nothing may be sent
 ├── NotFound
-│   ├── UnknownDocument · UnknownVersion · UnknownRevision · UnknownMedicine
+│   ├── UnknownDocument · UnknownVersion · UnknownRevision · UnknownMedicine · UnknownAuthority
 │   └── UnknownSubscription · UnknownDelivery · UnknownToken
 ├── Conflict               understood, and at odds with what is recorded
 │   ├── StaleRevision      the publisher started from an older revision
@@ -104,6 +104,14 @@ class UnknownMedicine(NotFound):
         super().__init__(f"no document names the medicine {inn!r}")
 
 
+class UnknownAuthority(NotFound):
+    """Neither an authority that is known here nor one of which a document is recorded."""
+
+    def __init__(self, authority: str) -> None:
+        self.authority = authority
+        super().__init__(f"no document of an authority {authority!r} is recorded")
+
+
 class Conflict(GuidanceError):
     """Understood, and at odds with what is recorded."""
 
@@ -187,9 +195,9 @@ class NotAuthenticated(Refused):
 class NotAllowed(Refused):
     """The token does not reach so far."""
 
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        super().__init__(f"the token has no scope {scope!r}")
+    def __init__(self, scope: str, why: str = "") -> None:
+        self.scope, self.why = scope, why
+        super().__init__(why or f"the token has no scope {scope!r}")
 
 
 class TooManyAttempts(Refused):

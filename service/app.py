@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from guidance.archive import Archive
 from guidance.errors import GuidanceError
-from service import api, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
+from service import api, console, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
 from service.addresses import Policy
 from service.cache import Cache
 from service.clock import Clock, system_clock
@@ -73,7 +73,7 @@ def _tell(app: Flask, desk: Desk) -> None:
     """What is told of changes: feeds, subscriptions, figures. Their tables are opened when they are first asked for."""
     config, archive = desk.config, desk.archive
     log = state.opened(config, desk.clock)
-    for blueprint in (feeds.FEEDS, subscriptions.SUBSCRIPTIONS, metrics.METRICS):
+    for blueprint in (feeds.FEEDS, subscriptions.SUBSCRIPTIONS, console.CONSOLE, metrics.METRICS):
         app.register_blueprint(blueprint)
     feeds.equip(app, log, min(config.waiters, config.threads - 1))
     app.extensions[subscriptions.EXTENSION] = subscriptions.Push(

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 
-from guidance.errors import BadParameter, NotFound, UnknownDocument, UnknownMedicine
+from guidance.errors import BadParameter, NotFound, UnknownAuthority, UnknownDocument, UnknownMedicine
 from guidance.events import KINDS, Filter, State, turns
 from guidance.index import FOREVER, Index
 from guidance.model import Document, Json, Revision, document_id, instant_text, next_day
@@ -261,10 +261,10 @@ def of_medicine(inn: str) -> Scope:
 
 
 def of_authority(authority: str) -> Scope:
-    """Raises NotFound where no document of it is recorded."""
+    """Raises UnknownAuthority."""
     name = params.segment(authority, "authority") or ""
-    if not _documents(authority=name):
-        raise NotFound(f"no document of an authority {name!r} is recorded")
+    if name not in AUTHORITIES and not _documents(authority=name):
+        raise UnknownAuthority(name)
     title = f"Guidance of {AUTHORITIES.get(name, name)}"
     return Scope(title, f"/v1/feeds/authorities/{name}", f"/documents?authority={name}", f"authority:{name}")
 

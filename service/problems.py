@@ -46,6 +46,7 @@ PROBLEMS: Final[dict[type[GuidanceError], Problem]] = {
     errors.UnknownVersion: Problem("unknown-version", 404, 3, "No such version"),
     errors.UnknownRevision: Problem("unknown-revision", 404, 3, "No such revision"),
     errors.UnknownMedicine: Problem("unknown-medicine", 404, 3, "No such medicine"),
+    errors.UnknownAuthority: Problem("unknown-authority", 404, 3, "No such authority"),
     errors.UnknownSubscription: Problem("unknown-subscription", 404, 3, "No such subscription"),
     errors.UnknownDelivery: Problem("unknown-delivery", 404, 3, "No such delivery"),
     errors.UnknownToken: Problem("unknown-token", 404, 3, "No such token"),

@@ -109,6 +109,13 @@ REFUSAL: Final = Table(
     Column("minute", BigInteger, primary_key=True),
     Column("count", Integer, nullable=False),
 )
+SESSION: Final = Table(
+    "session",
+    METADATA,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("token", String(40), ForeignKey("token.id"), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
 SUBSCRIPTION: Final = Table(
     "subscription",
     METADATA,

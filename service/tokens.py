@@ -129,6 +129,15 @@ def authenticate(state: State, text: str | None, client: str, scope: str) -> Tok
     return _token(row)
 
 
+def holding(state: State, token: str) -> Token | None:
+    """A token by its id, while it holds."""
+    now = stamp(state.clock())
+    with state.reading() as connection:
+        row = connection.execute(select(TOKEN).where(TOKEN.c.id == token, TOKEN.c.revoked_at.is_(None))).first()
+    ended = row is None or (row.expires_at is not None and row.expires_at <= now)
+    return None if row is None or ended else _token(row)
+
+
 def _hash(hidden: str) -> bytes:
     """A plain SHA-256 is enough: there is nothing to guess in 256 random bits."""
     return hashlib.sha256(hidden.encode("ascii")).digest()

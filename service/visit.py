@@ -12,6 +12,7 @@ from flask import Response, render_template, request
 
 from guidance.errors import GuidanceError
 from guidance.model import Json
+from guidance.vocabulary import AUTHORITIES
 from service import params, problems, views
 from service.clock import today, tzdata_version
 from service.desk import Reply, desk, register
@@ -81,6 +82,7 @@ class Visit:
         """What the layout shows besides the answer and the as-of bar."""
         return {
             **_frame(self.to),
+            "feeds": _followed(self.given),
             "kept": [{"name": name, "value": value} for name, value in self.when.items()],
             "replayed": bool(self.seen.revision and self.seen.revision.replayed),
             **self._footer(self.seen.day(home)),
@@ -95,6 +97,28 @@ class Visit:
         two = "from_at" in others or "to_at" in others
         href = None if two else self.to(request.path, **{**others, **day, "at": revision.id})
         return {"revision": revision.id, "revision_href": href, "recorded_at": revision.json()["recorded_at"]}
+
+
+def bare() -> dict[str, Any]:
+    """The layout around a page that asks the register nothing."""
+    return _frame(partial(address, {}))
+
+
+def _followed(given: Mapping[str, str]) -> list[dict[str, str]]:
+    """The feeds of what a page is about: a document, a medicine, an authority, or the whole register."""
+    places = request.view_args or {}
+    about, what = "register", "the register"
+    if "authority" in places:
+        about, what = f"documents/{places['authority']}/{places['name']}", "this document"
+    elif "inn" in places:
+        about, what = f"medicines/{places['inn']}", f"guidance on {places['inn']}"
+    elif request.path == "/documents" and given.get("authority") in AUTHORITIES:
+        about, what = f"authorities/{given['authority']}", f"guidance of {AUTHORITIES[given['authority']]}"
+    kinds = (("Feed", "application/atom+xml", "atom"), ("Calendar", "text/calendar", "ics"))
+    return [
+        {"text": text, "title": f"{text} of {what}", "type": media, "href": f"/v1/feeds/{about}.{end}"}
+        for text, media, end in kinds
+    ]
 
 
 def _frame(to: To) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
+from guidance.archive import Archive
+from service import tokens
+from service.state import State
+
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
@@ -30,6 +34,7 @@ ADDRESSES = (
     COMPARE,
     f"{COMPARE}&view=sides",
     "/changes?from=2019-01-01&to=2020-02-01",
+    "/subscriptions",
     "/about",
     "/?on=2026-02-30",
 )
@@ -222,3 +227,25 @@ def test_a_comparison_on_paper_can_be_signed(chrome: Browser, address: str) -> N
         for gone in (".app-sides-form", ".app-exports", ".app-keys", ".app-change__steps"):
             expect(page.locator(gone).first).to_be_hidden()
         expect(page.locator("ins").first).to_be_visible()
+
+
+def test_subscriptions_are_entered_with_a_token_and_can_be_used(chrome: Browser, address: str, corpus: Archive) -> None:
+    state = State(corpus.folder / "state.sqlite")
+    _, text = tokens.create(state, "browser", "Neurology", ["subscribe"])
+    with visit(chrome, f"{address}/subscriptions", viewport=NARROW) as page:
+        page.get_by_label("Your token").fill(text)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Signed in as Neurology")).to_be_visible()
+        accessible(page)
+        fits(page)
+        page.get_by_label("Address of the endpoint").fill("https://hooks.hospital.example/inforce")
+        page.get_by_label("Medicines").fill("alemtuzumab")
+        page.get_by_role("button", name="Subscribe").click()
+        expect(page.get_by_text("Its secret is shown this once")).to_be_visible()
+        accessible(page)
+        fits(page)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("status")).to_contain_text("Every event is kept")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Your token")).to_be_visible()
+    state.close()

@@ -259,7 +259,7 @@ def test_the_service_does_what_its_description_says_whatever_it_is_asked(
     assert not failures, "\n".join(failures)
     here = {path: item for path, item in TOLD["paths"].items() if re.search(paths, path)}
     told = {f"{method.upper()} {path}" for path, item in here.items() for method in item}
-    assert set(cases) == told - {"GET /v1/openapi.json"}
+    assert set(cases) | {"GET /v1/openapi.json"} == told | {"GET /v1/openapi.json"}
     assert sum(cases.values()) > least
 
 

@@ -30,6 +30,7 @@ EXAMPLES = [
     errors.UnknownVersion("ema/lemtrada", 9),
     errors.UnknownRevision("abcdef0"),
     errors.UnknownMedicine("nothing"),
+    errors.UnknownAuthority("nobody"),
     errors.Conflict("at odds"),
     errors.StaleRevision("a" * 40, "b" * 40),
     errors.ActRefused("ema/lemtrada@3", "is not the next version"),

@@ -1,0 +1,213 @@
+"""Pages for those who subscribe: what their endpoints were sent and how they fare. Entered with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+
+from flask import Blueprint, Response, g, redirect, render_template, request
+
+from guidance.errors import BadParameter, GuidanceError, NotAuthenticated
+from guidance.model import Json, day_of
+from guidance.severity import SEVERITIES
+from service import params, session, subscriptions
+from service.session import COOKIE, LENGTH, Session
+from service.subscriptions import push
+from service.visit import bare
+
+CONSOLE: Final = Blueprint("console", __name__, url_prefix="/subscriptions")
+OPEN: Final = ("console.home", "console.enter")
+"""Routes that need no session."""
+LISTS: Final = ("medicines", "authorities", "documents", "jurisdictions", "rule_kinds", "kinds")
+"""Members of a filter that are several values: in a form, with commas between."""
+PAGE: Final = 25
+DONE: Final = {
+    "paused": "Nothing is sent until you resume it. Every event is kept.",
+    "resumed": "It is sent what has been waiting, from where it stopped.",
+    "pinged": "A test is on its way.",
+    "changed": "The subscription was changed.",
+    "deleted": "The subscription was deleted.",
+    "redelivered": "The delivery is on its way once more.",
+    "replayed": "What lies behind that position is on its way once more.",
+    "rehearsing": "The past span is being played.",
+    "left": "You have signed out.",
+}
+
+
+@CONSOLE.before_request
+def _entering() -> Any:
+    g.session = session.held(push().state, request.cookies.get(COOKIE))
+    if request.method == "POST":
+        session.meant(g.session, request.form.get("proof", ""), request.headers.get("Sec-Fetch-Site"))
+    if g.session is None and request.endpoint not in OPEN:
+        return redirect(CONSOLE.url_prefix or "", 303)
+    return None
+
+
+@CONSOLE.after_request
+def _private(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _here() -> Session:
+    found: Session | None = g.session
+    if found is None:
+        raise NotAuthenticated("sign in first")
+    return found
+
+
+def _owner() -> str:
+    return _here().token.owner
+
+
+def _show(template: str, status: int = 200, **told: Any) -> Response:
+    given = params.once(request.args.to_dict(flat=False))
+    done = DONE.get(given.get("done", ""))
+    frame = {**bare(), "session": g.session, "done": done, "severities": SEVERITIES, "lists": LISTS}
+    return Response(render_template(template, **frame, **told), status, mimetype="text/html")
+
+
+def _back(name: str | None, done: str) -> Any:
+    return redirect(f"{CONSOLE.url_prefix}{'/' + name if name else ''}?done={done}", 303)
+
+
+# --- entering and leaving --------------------------------------------------------------------------------
+
+
+@CONSOLE.get("")
+def home() -> Response:
+    if g.session is None:
+        return _show("sign-in.html")
+    return _listed()
+
+
+@CONSOLE.post("/sign-in")
+def enter() -> Any:
+    text = request.form.get("token", "").strip()
+    try:
+        hidden = session.begin(push().state, text, request.remote_addr or "")
+    except GuidanceError as error:
+        return _show("sign-in.html", 401, errors=[{"text": str(error), "href": "#token"}])
+    response = redirect(CONSOLE.url_prefix or "", 303)
+    seconds = int(LENGTH.total_seconds())
+    response.set_cookie(COOKIE, hidden, max_age=seconds, secure=True, httponly=True, samesite="Strict")
+    return response
+
+
+@CONSOLE.post("/sign-out")
+def leave() -> Any:
+    session.end(push().state, request.cookies.get(COOKIE))
+    response = _back(None, "left")
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict")
+    return response
+
+
+# --- subscriptions ---------------------------------------------------------------------------------------
+
+
+def _listed(status: int = 200, given: Mapping[str, str] | None = None, **told: Any) -> Response:
+    here = push().state
+    behind = subscriptions.lag(here)
+    found = [{**one.json(), "lag": behind.get(one.id, 0)} for one in subscriptions.mine(here, _owner())]
+    notices = subscriptions.notices(here, _owner())
+    return _show("console.html", status, found=found, notices=notices, given=given or {}, **told)
+
+
+@CONSOLE.post("")
+def make() -> Response:
+    here, given = push(), request.form.to_dict()
+    try:
+        asked = {"url": given.get("url", "").strip(), "name": given.get("name", "").strip(), "filter": _filter(given)}
+        made, secret = subscriptions.create(here.state, here.vault, here.policy, _owner(), asked)
+    except GuidanceError as error:
+        return _listed(400, errors=[{"text": str(error), "href": "#url"}], given=given)
+    told = subscriptions.warnings(subscriptions.filter_of(made.filter), here.known())
+    return _one(made.id, secret=secret, warnings=told)
+
+
+def _filter(given: Mapping[str, str]) -> dict[str, Json]:
+    """A filter as a form gives it."""
+    lists = {name: [one.strip() for one in given.get(name, "").split(",") if one.strip()] for name in LISTS}
+    found: dict[str, Json] = {name: values for name, values in lists.items() if values}
+    return {**found, "severity": given["severity"]} if given.get("severity") else found
+
+
+def _one(name: str, **told: Any) -> Response:
+    here = push().state
+    given = params.once(request.args.to_dict(flat=False))
+    before = params.number(given["before"], "before", 0, 2**49) if "before" in given else None
+    found = subscriptions.one(here, _owner(), name)
+    sent = subscriptions.deliveries(here, _owner(), name, before, PAGE)
+    more = sent[-1]["id"] if len(sent) == PAGE else None
+    shown = {**found.json(), "lag": subscriptions.lag(here).get(name, 0)}
+    return _show("subscription.html", one=shown, sent=sent, more=more, tip=here.tip(), **told)
+
+
+@CONSOLE.get("/<name>")
+def show(name: str) -> Response:
+    return _one(name)
+
+
+@CONSOLE.post("/<name>/<any(pause, resume, ping, delete):act>")
+def act_on(name: str, act: str) -> Any:
+    here = push().state
+    if act == "delete":
+        subscriptions.remove(here, _owner(), name)
+        return _back(None, "deleted")
+    done = {"pause": "paused", "resume": "resumed", "ping": "pinged"}[act]
+    {"pause": subscriptions.pause, "resume": subscriptions.resume, "ping": subscriptions.ping}[act](
+        here, _owner(), name
+    )
+    return _back(name, done)
+
+
+@CONSOLE.post("/<name>/rotate")
+def rotate(name: str) -> Response:
+    here = push()
+    return _one(name, secret=subscriptions.rotate(here.state, here.vault, _owner(), name))
+
+
+@CONSOLE.post("/<name>/change")
+def change(name: str) -> Any:
+    here, given = push(), request.form.to_dict()
+    asked = {"url": given.get("url", "").strip(), "name": given.get("name", "").strip(), "filter": _filter(given)}
+    subscriptions.change(here.state, here.policy, _owner(), name, asked)
+    return _back(name, "changed")
+
+
+@CONSOLE.post("/<name>/replay")
+def replay(name: str) -> Any:
+    after = params.number(request.form.get("after", "").strip(), "after", 0, 2**49, least=0)
+    subscriptions.replay(push().state, _owner(), name, after)
+    return _back(name, "replayed")
+
+
+@CONSOLE.post("/<name>/rehearse")
+def rehearse(name: str) -> Any:
+    """Play the days from one to another, both included, as they are counted in UTC."""
+    first, last = (_midnight(request.form.get(key, "").strip(), key) for key in ("from", "to"))
+    events = subscriptions.span(push(), first, last + timedelta(days=1))
+    subscriptions.rehearse(push().state, _owner(), name, events)
+    return _back(name, "rehearsing")
+
+
+def _midnight(text: str, parameter: str) -> datetime:
+    day = day_of(text, parameter)
+    if day.year > 9000:
+        raise BadParameter(parameter, text, "is too far away")
+    return datetime.combine(day, time.min, UTC)
+
+
+@CONSOLE.get("/<name>/deliveries/<int(max=9007199254740991):number>")
+def delivery(name: str, number: int) -> Response:
+    here = push().state
+    found = subscriptions.one(here, _owner(), name)
+    return _show("delivery.html", one=found.json(), sent=subscriptions.delivery(here, _owner(), name, number))
+
+
+@CONSOLE.post("/<name>/deliveries/<int(max=9007199254740991):number>/redeliver")
+def redeliver(name: str, number: int) -> Any:
+    subscriptions.redeliver(push().state, _owner(), name, number)
+    return _back(name, "redelivered")
