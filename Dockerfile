@@ -1,4 +1,4 @@
-# Build the virtual environment once; the image that runs holds it, git, and nothing to build with.
+# Build the virtual environment once; the image that runs holds it, git, what writes PDF, and nothing to build with.
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/inforce
@@ -12,7 +12,7 @@ RUN /opt/inforce/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.13-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends git \
+    && apt-get install -y --no-install-recommends git libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin inforce \
     && install -d -o inforce -g inforce /data

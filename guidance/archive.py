@@ -16,6 +16,7 @@ from guidance import acts, transfer
 from guidance.acts import Outcome
 from guidance.errors import (
     ActRefused,
+    GuidanceError,
     InvalidDocument,
     KeyReused,
     NoRegister,
@@ -177,12 +178,11 @@ class Archive:
         with self._locked() as lock:
             tip = self.index.catch_up(self.store)
             earlier = self.index.revision_by_key(act.key) if act.key and tip else None
-            if base is not None and earlier is None:
-                _fresh(base, tip)
-            verb, entries = self._decided(steps, tip if earlier is None else self._before(earlier))
             if earlier is not None:
-                self.store.settle()
-                return self._again(earlier, entries, act)
+                return self._again(earlier, steps, act)
+            if base is not None:
+                _fresh(base, tip)
+            verb, entries = self._decided(steps, tip)
             if not entries:
                 if tip is None or not steps:
                     raise ActRefused("register", "nothing to record")
@@ -219,10 +219,16 @@ class Archive:
         except UnknownDocument:
             return None
 
-    def _again(self, earlier: Revision, entries: Sequence[Entry], act: Act) -> Receipt:
-        """A retry with the key of what was recorded: the same content answers, any other is refused."""
+    def _again(self, earlier: Revision, steps: Sequence[tuple[str, int, Decide, str]], act: Act) -> Receipt:
+        """A retry with the key of what was recorded: the same content answers, any other is refused; so is what could
+        not have been recorded then."""
+        try:
+            _, entries = self._decided(steps, self._before(earlier))
+        except GuidanceError as error:
+            raise KeyReused(act.key or "", earlier.id) from error
         if {entry.content for entry in entries} != set(self.index.contents_of(earlier.position)):
             raise KeyReused(act.key or "", earlier.id)
+        self.store.settle()
         return Receipt(earlier, recorded=False)
 
     def _holding(self, steps: Sequence[tuple[str, int, Decide, str]], tip: Revision) -> Revision:

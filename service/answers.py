@@ -14,13 +14,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from guidance.archive import Archive
-from guidance.errors import UnknownDocument, UnknownMedicine, UnknownRevision
+from guidance.errors import UnknownAuthority, UnknownDocument, UnknownMedicine, UnknownRevision
 from guidance.index import FOREVER, Row
 from guidance.model import Json, Period, Revision, instant_text, sha256
 from guidance.register import IN_FORCE, Span, applying, scope
 from guidance.search import as_json
 from guidance.severity import TABLE, Table
-from guidance.vocabulary import within
+from guidance.vocabulary import AUTHORITIES, within
 from service.clock import today
 from service.params import At
 
@@ -81,10 +81,14 @@ class Register:
         return Register.look(self.archive, replace(self.question, at=at), self.now, self.home, self.table)
 
     def about(self) -> Register:
-        """Itself; raises UnknownMedicine for one that nothing recorded names: no rules would look like no limits."""
-        inn = self.question.medicine
-        if inn and self.revision and not self.archive.index.documents(self.position, limit=1, medicine=inn):
+        """Itself; raises UnknownMedicine or UnknownAuthority for one of which nothing is recorded: no rules would look
+        like no limits."""
+        inn, authority = self.question.medicine, self.question.authority
+        documents = self.archive.index.documents
+        if inn and self.revision and not documents(self.position, limit=1, medicine=inn):
             raise UnknownMedicine(inn)
+        if authority and authority not in AUTHORITIES and not documents(self.position, limit=1, authority=authority):
+            raise UnknownAuthority(authority)
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import orjson
@@ -228,8 +228,3 @@ def ready() -> Response:
         raise StoreError("the index does not belong to the store")
     told = {"status": "ready", "revision": tip.id if tip else None, "tzdata": tzdata_version()}
     return Response(orjson.dumps(told), mimetype=JSON, headers=NOW_ONLY)
-
-
-def known_routes() -> Collection[str]:
-    """Every path of /v1, as the OpenAPI document must have it."""
-    return sorted({rule.rule for rule in current_app.url_map.iter_rules() if rule.rule.startswith("/v1")})

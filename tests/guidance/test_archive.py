@@ -141,6 +141,8 @@ def test_a_key_answers_a_repetition_with_what_was_recorded(
     assert (again.recorded, again.revision) == (False, second.revision)
     with pytest.raises(KeyReused, match=second.revision.id):
         publish(bodies.version(2, title="Something else"), key="k-2")
+    with pytest.raises(KeyReused, match=second.revision.id):  # nor could there have been a fourth version then
+        publish(bodies.version(4), key="k-2")
     archive.index.rebuild(archive.store)
     assert publish(bodies.version(2), key="k-2").revision == second.revision
 
