@@ -72,7 +72,8 @@ def hello() -> Iterator[Served]:
 
 @contextmanager
 def ours(folder: Path, first: str = "/healthz") -> Iterator[Served]:
-    with served("-c", SERVE, "serve", "--data", str(folder), "--port", first=first) as server:
+    words = ("serve", "--data", str(folder), "--deliver", "no", "--port")
+    with served("-c", SERVE, *words, first=first) as server:
         yield server
 
 

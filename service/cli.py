@@ -561,7 +561,7 @@ def _serve(settings: Config) -> None:
     archive.close()
     _ready_to_tell(settings)
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
-    server.serve(settings, load, Teller(settings))
+    server.serve(settings, load, Teller(settings) if settings.deliver else None)
 
 
 def _ready_to_tell(settings: Config) -> None:

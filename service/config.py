@@ -82,7 +82,9 @@ SETTINGS: Final = (
     Setting("state", "Database of events and subscriptions, as a URL; none means state.sqlite in the data folder."),
     Setting("secret_key", "Key that seals webhook secrets, base64 of 32 bytes; several, the newest first, by commas."),
     Setting("secret_key_file", "File that holds that key; none means secret.key in the data folder."),
-    Setting("deliver", "Whether the service sends webhooks itself; no where `inforce deliver` does."),
+    Setting(
+        "deliver", "Whether the service derives events and sends webhooks itself; no where `inforce deliver` does."
+    ),
     Setting("outgoing_allow", "Addresses that webhooks may go to beyond the open internet, separated by commas."),
     Setting("outgoing_http", "Whether webhooks may go to http:// too."),
     Setting("outgoing_ca", "File of certificates to trust besides those of the system."),

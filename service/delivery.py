@@ -88,7 +88,7 @@ def terms_of(config: Config, agent: str = "inforce") -> Terms:
     return Terms(
         schedule_of(config.retries),
         seconds=float(seconds),
-        lease=timedelta(seconds=max(60, 3 * seconds)),
+        lease=timedelta(seconds=max(3, 2 * seconds)),
         per_endpoint=config.per_endpoint,
         ca_file=ca_file,
         agent=agent,

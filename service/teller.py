@@ -28,13 +28,13 @@ LAST_WORDS: Final = 10.0
 """Seconds that a teller has to finish what is under way."""
 
 
-def run(config: Config, stopped: threading.Event, clock: Clock = system_clock, delivers: bool = True) -> None:
+def run(config: Config, stopped: threading.Event, clock: Clock = system_clock) -> None:
     """Tell and send until told to stop. Any number may do so beside each other, in any number of processes.
 
     Without a register at hand only what others tell is sent; raises NoRegister where there is no database either.
     """
     log = state.opened(config, clock)
-    worker = _worker(config, log) if delivers else None
+    worker = _worker(config, log)
     beside = [threading.Thread(target=_prune, args=(log, config.keep_days, stopped), name="prune")]
     if (config.data / "register.git").exists():
         telling = Archive(config.data), log, clock, stopped, config.reminders
@@ -43,8 +43,7 @@ def run(config: Config, stopped: threading.Event, clock: Clock = system_clock, d
         raise NoRegister(str(config.data))
     for thread in beside:
         thread.start()
-    if worker:
-        worker.run(stopped)
+    worker.run(stopped)
     for thread in beside:
         thread.join()
     log.close()
@@ -85,7 +84,7 @@ def _outlive(parent: int, stopped: threading.Event) -> None:
 def work(config: Config, parent: int) -> None:
     """The whole life of a teller that a service starts for itself."""
     logs.start(config.log_level)
-    run(config, stopping(parent), delivers=config.deliver)
+    run(config, stopping(parent))
 
 
 class Teller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def echoing(request: Request) -> Reply:
 
 
 class Receiver:
-    def __init__(self, address: str = "127.0.0.1") -> None:
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[Request] = []
         self.reply: Callable[[Request], Reply] = echoing
         self._lock = threading.Lock()
@@ -71,11 +72,17 @@ class Receiver:
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 256
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+            def server_bind(self) -> None:
+                if self.address_family == socket.AF_INET6:
+                    self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                super().server_bind()
 
             def handle_error(self, *_: object) -> None:
                 pass
 
-        self.server = Quiet((address, 0), Answering)
+        self.server = Quiet((address, port), Answering)
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +20,7 @@ from service.addresses import Policy, endpoint, reachable, refusal
 from service.delivery import Outgoing
 from tests.service.receiver import Receiver, Reply, receiving
 
+ROOT = Path(__file__).resolve().parents[2]
 OPEN = Policy()
 HTTP = Policy(plain_http=True)
 
@@ -215,3 +221,14 @@ def test_a_name_without_an_address_is_a_failure() -> None:
 def test_nothing_special_counts_as_the_open_internet() -> None:
     for text in ("8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::1"):
         assert refusal(ipaddress.ip_address(text), OPEN) is None
+
+
+def test_on_a_machine_that_has_them_no_hostile_address_is_reached_and_legitimate_ones_are() -> None:
+    """In a network namespace, where the system lets us have one; elsewhere the tests above are what there is."""
+    apart = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no network namespace can be made here")
+    words = [*apart, sys.executable, "-m", "tests.service.namespace"]
+    told = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout)
+    assert told["hostile"] >= 60
+    assert (told["reached"], told["connections"], told["unset"], told["lost"]) == ([], 0, [], [])
