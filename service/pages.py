@@ -35,6 +35,7 @@ IN_SIGHT: Final = 5
 STATES: Final = 24
 """States of knowledge that are drawn at most, the newest."""
 LATELY: Final = 5
+EVER: Final = "1900-01-01"
 SOON: Final = 4
 REVISIONS: Final = 20
 MACHINES: Final = ("v1", "healthz", "readyz", "metrics")
@@ -172,7 +173,7 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "revisions_told": views.revisions(name, history["revisions"]),
         "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
         "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
-        "drawing": _drawing(value, answer, to, today(seen.now, answer["jurisdiction"])),
+        "drawing": _drawing(visit, value, answer, views.corrections(history["revisions"])),
     }
 
 
@@ -206,12 +207,13 @@ def _awaited(visit: Visit, name: str, bodies: Mapping[int, Json], items: Iterabl
     return views.gathered(found)
 
 
-def _drawing(value: Document, answer: Json, to: views.To, now: date) -> dict[str, Any] | None:
-    on = date.fromisoformat(answer["on"])
-    lanes = views.lanes(value, scope(value.named, answer["jurisdiction"]), on, to)
+def _drawing(visit: Visit, value: Document, answer: Json, corrected: list[date]) -> dict[str, Any] | None:
+    on, now = date.fromisoformat(answer["on"]), today(visit.seen.now, answer["jurisdiction"])
+    lanes = views.lanes(value, scope(value.named, answer["jurisdiction"]), on, visit.to)
     if not lanes:
         return None
-    return {**timeline.drawn(lanes, views.marks(on, now)), "desc": views.told(lanes, on, now)}
+    drawn = timeline.drawn(lanes, views.marks(on, now), corrected)
+    return {**drawn, "desc": views.told(lanes, on, now, corrected)}
 
 
 @PAGES.get("/documents/<authority>/<name>/versions/<number>")
@@ -375,8 +377,19 @@ def medicine(inn: str) -> Response:
         "brands": _brands(standing.values(), known),
         "documents": [_of_medicine(visit, _standing(visit, standing[name], known), rules) for name in names],
         "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
+        "changes_href": _changes_of(visit, known),
     }
     return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])
+
+
+def _changes_of(visit: Visit, inn: str) -> str:
+    """Where everything is told that changed for a medicine since anything was in force, up to the day asked about."""
+    return views.address(
+        visit.asked("at", "jurisdiction"),
+        "/changes",
+        medicine=inn,
+        **{"from": EVER, "to": visit.seen.day().isoformat()},
+    )
 
 
 def _of_medicine(visit: Visit, document: dict[str, Any], rules: Iterable[Json]) -> dict[str, Any]:

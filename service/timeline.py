@@ -26,6 +26,7 @@ NEAR: Final = 170
 FAR: Final = 5 * 365
 """A day that is asked about and further away than this is marked at the edge, so that the rest stays legible."""
 LAST: Final = date.max.toordinal()
+CORRECTED: Final = "Corrected on"
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 Shape = dict[str, Any]
@@ -82,9 +83,12 @@ class Scale:
         return self.first <= day.toordinal() <= self.last
 
 
-def drawn(lanes: Sequence[Lane], marks: Sequence[Mark]) -> dict[str, Any]:
-    """The drawing as the arguments of timeline_svg, without its id and words. The first mark is always in sight."""
-    scale = scale_of(lanes, marks)
+def drawn(lanes: Sequence[Lane], marks: Sequence[Mark], corrected: Sequence[date] = ()) -> dict[str, Any]:
+    """The drawing as the arguments of timeline_svg, without its id and words. The first mark is always in sight.
+
+    `corrected`: the days on which what is drawn was recorded anew, as points on a line of their own.
+    """
+    scale = scale_of(lanes, [*marks, *(Mark(day, "correction", "") for day in corrected)])
     placed = list(_marks(scale, marks))
     top = max((mark["level"] for mark in placed), default=0) * LABEL_LINE + LABEL_LINE + 8
     bars: list[Shape] = []
@@ -103,6 +107,11 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark]) -> dict[str, Any]:
             y += GAP
             bars.append(_bar(scale, stretch, y, AWAITED))
             y += AWAITED
+        y += LANE_GAP
+    if corrected:
+        labels.append({"x": SIDE, "y": y + 15, "label": CORRECTED})
+        y += LANE_LABEL + 8
+        points += [{"x": scale.x(day), "y": y, "kind": "correction"} for day in corrected]
         y += LANE_GAP
     bottom = y - LANE_GAP + 10
     for mark in placed:

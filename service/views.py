@@ -419,14 +419,20 @@ def marks(on: date, today: date) -> list[Mark]:
     return [now] if on == today else [now, Mark(on, "on", _short(on))]
 
 
-def told(lanes: Iterable[Lane], on: date, today: date) -> str:
+def told(lanes: Iterable[Lane], on: date, today: date, corrected: Sequence[date] = ()) -> str:
     """The drawing in words."""
     said = [
         f"{lane.label}: " + "; ".join(f"{one.label} {one.sub}".strip() for one in (*lane.stretches, *lane.awaited))
         for lane in lanes
     ]
     asked = "" if on == today else f" The day asked about is {_short(on)}."
-    return ". ".join(said) + f". Today is {_short(today)}.{asked}"
+    anew = f" Corrected on {', '.join(map(_short, corrected))}." if corrected else ""
+    return ". ".join(said) + f". Today is {_short(today)}.{asked}{anew}"
+
+
+def corrections(revisions: Iterable[Json]) -> list[date]:
+    """The days on which something was recorded anew, oldest first."""
+    return sorted({date.fromisoformat(one["recorded_at"][:10]) for one in revisions if one["act"] == "correct"})
 
 
 def applies(state: str) -> bool:

@@ -273,6 +273,23 @@ def test_a_rule_is_shown_through_the_versions(past: FlaskClient) -> None:
     assert "This version does not have the rule." in steps[2]
 
 
+def test_corrections_are_drawn_on_a_line_of_their_own_and_told(past: FlaskClient, client: FlaskClient) -> None:
+    read = page(past, "/documents/mhra/valproate")
+    assert "Corrected on" in [one.text for one in read.of_class("app-timeline__lane")]
+    assert len(read.of_class("app-timeline__mark--correction")) == 3
+    assert "Corrected on 28 Nov 2023, 31 Jan 2024, 13 Feb 2025." in read.first("desc").text
+    assert not page(client, "/documents/mhra/valproate").of_class("app-timeline__mark--correction")
+
+
+def test_a_medicine_leads_to_what_changed_for_it(client: FlaskClient) -> None:
+    read = page(client, "/medicines/alemtuzumab?jurisdiction=EU")
+    (link,) = [one.attributes["href"] for one in read.all("a") if one.text == "What changed for Alemtuzumab"]
+    assert "jurisdiction=EU" in link
+    told = page(client, link).main.text
+    assert "Alemtuzumab (Lemtrada) for multiple sclerosis" in told
+    assert "Valproate" not in told
+
+
 def test_what_was_known_when_is_drawn_a_row_for_each_state(past: FlaskClient) -> None:
     read = page(past, f"{LEMTRADA}/times")
     rows = [one.text for one in read.of_class("app-timeline__lane")]

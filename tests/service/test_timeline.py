@@ -101,13 +101,16 @@ STRETCHES = st.builds(
     DAYS,
 )
 def test_nothing_is_ever_drawn_out_of_sight(lanes: list[Lane], today: date, on: date) -> None:
-    drawing = drawn(lanes, [Mark(today, "today", "Today"), Mark(on, "on", "then")])
+    drawing = drawn(lanes, [Mark(today, "today", "Today"), Mark(on, "on", "then")], [on])
     for bar in drawing["bars"]:
         assert bar["width"] > 0
         assert bar["x"] >= SIDE - 1e-6
         assert bar["x"] + bar["width"] <= WIDTH - SIDE + 1e-6
         assert bar["y"] + bar["height"] < drawing["height"]
-    for shape in (*drawing["marks"], *drawing["ticks"]):
+    for point in (mark for mark in drawing["marks"] if "y" in mark):
+        assert SIDE <= point["x"] <= WIDTH - SIDE
+        assert 0 < point["y"] < drawing["height"]
+    for shape in (*(mark for mark in drawing["marks"] if "y1" in mark), *drawing["ticks"]):
         assert SIDE <= shape["x"] <= WIDTH - SIDE
         assert 0 < shape["y1"] < shape["y2"] < drawing["height"]
     assert len(drawing["ticks"]) <= 14
