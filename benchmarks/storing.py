@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import orjson
@@ -59,7 +58,7 @@ def bulk(ground: Ground) -> Iterator[Figure]:
 def _stream(lines: Path, target: Path) -> None:
     """What `inforce import` would send to git, from the same lines, in a file."""
     with target.open("wb") as file:
-        stream = Stream(SimpleNamespace(stdin=file), None, RECORDED)
+        stream = Stream(file, None, RECORDED)
         commits: list[list[tuple[Entry, int]]] = []
         waiting: list[tuple[Entry, int]] = []
         with lines.open("rb") as found:

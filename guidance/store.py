@@ -12,11 +12,12 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +57,8 @@ ENVIRONMENT: Final = {
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(SETTINGS.values())},
 }
 COMMITTER: Final = "Inforce <register@inforce.invalid>"
+PIECE: Final = 1 << 20
+"""Bytes of a bulk stream that are handed on at a time."""
 LOCK_WAIT: Final = 30.0
 """Seconds that a publisher waits for another one."""
 AUTHOR: Final = re.compile(
@@ -362,10 +365,10 @@ class Store:
         return stream.head
 
     @contextmanager
-    def stream(self, lock: int, base: Revision | None, now: datetime) -> Iterator[Stream]:
+    def stream(self, lock: int, base: Revision | None, now: datetime, bulk: bool = False) -> Iterator[Stream]:
         """One fast-import: everything written inside is recorded together on leaving, or not at all.
 
-        Recorded time never runs backwards: nothing is dated before `base`.
+        Recorded time never runs backwards: nothing is dated before `base`. `bulk`: git may lag behind what is written.
         """
         head, parent = self.head(), base.id if base else None
         if head != parent:
@@ -374,10 +377,16 @@ class Store:
         for left in (self._ref.with_suffix(".lock"), self.path / "HEAD.lock", *kept):  # each would stop this one
             left.unlink(missing_ok=True)
         command = ["git", "fast-import", "--quiet", "--done", "--date-format=raw", "--depth=50"]
-        with self._running(command, stdin=subprocess.PIPE, pass_fds=(lock,)) as process:
-            stream = Stream(process, parent, max(now, base.recorded_at) if base else now)
+        with (
+            Spool(self.path.parent) if bulk else nullcontext() as spool,
+            self._running(command, stdin=subprocess.PIPE, pass_fds=(lock,)) as process,
+        ):
+            pipe = spool.before(process.stdin) if spool else process.stdin
+            stream = Stream(pipe, parent, max(now, base.recorded_at) if base else now)
             yield stream
             stream.done()
+            if spool:
+                spool.drain()
         self.settle()
         stream.head = self.head() or ""
         if stream.head == (parent or "") and stream.commits:
@@ -420,11 +429,81 @@ class Store:
             _end(process)
 
 
+class Spool:
+    """A pipe whose writer never waits for its reader: what is written gathers in a file without a name, and a thread
+    hands it on at the reader's own pace. So git compresses while we go on deciding."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=PIECE)  # noqa: SIM115 - closed on leaving
+        self._news = threading.Condition()
+        self._gathered = self._ready = 0
+        self._ended = False
+        self._failure: OSError | None = None
+        self._feeder: threading.Thread | None = None
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def before(self, pipe: IO[bytes]) -> Spool:
+        """Begin to feed a pipe, by a descriptor of our own: that of the pipe may be closed at any time."""
+        self._feeder = threading.Thread(target=self._feed, args=(os.dup(pipe.fileno()),), name="spool", daemon=True)
+        self._feeder.start()
+        return self
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._gathered += len(content)
+        if self._gathered - self._ready >= PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let the reader have all that was written."""
+        self._file.flush()
+        with self._news:
+            self._ready = self._gathered
+            self._news.notify()
+
+    def drain(self) -> None:
+        """Wait until everything was read; raises what prevented it."""
+        self.flush()
+        self._end()
+        if self._failure:
+            raise self._failure
+
+    def __exit__(self, *_: object) -> None:
+        self._end()  # whoever leaves with an error has stopped the reader, and so the feeder
+        self._file.close()
+
+    def _end(self) -> None:
+        with self._news:
+            self._ended = True
+            self._news.notify()
+        if self._feeder:
+            self._feeder.join()
+
+    def _feed(self, pipe: int) -> None:
+        done = 0
+        try:
+            while (until := self._until(done)) > done:
+                while done < until:
+                    done += os.sendfile(pipe, self._file.fileno(), done, until - done)
+        except OSError as error:
+            self._failure = error
+        finally:
+            os.close(pipe)
+
+    def _until(self, done: int) -> int:
+        """How far there is something to read, once there is more; no further than `done` at the end."""
+        with self._news:
+            self._news.wait_for(lambda: self._ready > done or self._ended)
+            return self._ready
+
+
 class Stream:
     """An open fast-import to write blobs and commits into."""
 
-    def __init__(self, process: Any, parent: str | None, now: datetime) -> None:
-        self._pipe: IO[bytes] = process.stdin
+    def __init__(self, pipe: IO[bytes] | Spool, parent: str | None, now: datetime) -> None:
+        self._pipe = pipe
         self._parent = parent
         self.seconds = int(now.timestamp())
         """When the newest commit was recorded."""

@@ -297,13 +297,14 @@ def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: date
     """
     tip = index.catch_up(store)
     with Build(index, keep=tip is None) as build:
-        with store.stream(lock, tip, now) as stream:
+        with store.stream(lock, tip, now, bulk=True) as stream:
             importing = Import(index, act, stream, build, tip)
             for count, piece in enumerate(pieces(source), start=1):
                 importing.take(piece)
                 if count % 1000 == 0:
                     progress("reading", count, 0)
             count = importing.finish(progress)
+            progress("waiting for git to write", 0, 0)
         if build.keep:
             ids = store.revisions()
             for position, (name, (done, seconds)) in enumerate(zip(ids, importing.committed, strict=True), start=1):

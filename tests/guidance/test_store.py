@@ -25,7 +25,7 @@ from guidance.errors import (
     StoreUnreadable,
 )
 from guidance.model import canonical
-from guidance.store import BRANCH, LEFTOVERS, Act, Entry, Store, path_of
+from guidance.store import BRANCH, LEFTOVERS, PIECE, Act, Entry, Spool, Store, path_of
 from tests.guidance import bodies
 
 NAME = "ema/example"
@@ -510,3 +510,56 @@ def test_reading_and_writing_leave_no_descriptor_and_no_process(store: Store, pu
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
+
+
+# --- a pipe that keeps nobody waiting ---------------------------------------------------------------------
+
+
+def test_a_spool_hands_on_every_byte_in_order_however_slow_the_reader(tmp_path: Path) -> None:
+    pieces = [os.urandom(size) for size in (0, 1, PIECE - 1, PIECE, 3 * PIECE + 7, 10)]
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdin
+        assert reader.stdout
+        with Spool(tmp_path) as spool:
+            spool.before(reader.stdin)
+            for piece in pieces:
+                spool.write(piece)  # far more than a pipe holds, and nobody has read yet
+            spool.flush()
+            reader.stdin.close()
+            read = reader.stdout.read(100)
+            read += reader.stdout.read(sum(map(len, pieces)) - 100)
+            spool.drain()
+    assert read == b"".join(pieces)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spool_whose_reader_is_gone_says_so_in_the_end(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as reader, Spool(tmp_path) as spool:
+        assert reader.stdin
+        spool.before(reader.stdin)
+        reader.wait()
+        for _ in range(3):
+            spool.write(b"x" * PIECE)
+        with pytest.raises(BrokenPipeError):
+            spool.drain()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_bulk_stream_that_git_refuses_or_that_is_given_up_records_nothing(
+    store: Store, act: Callable[..., Act], now: datetime
+) -> None:
+    def stream(lock: int, mark: int | None, failure: Exception | None) -> None:
+        with store.stream(lock, None, now, bulk=True) as bulk:
+            bulk.commit(act(), [(entry, mark) for entry in FIRST])
+            if failure:
+                raise failure
+
+    with store.lock() as lock:
+        with pytest.raises(StoreError, match="fast-import"):
+            stream(lock, 99, None)  # a mark that was never made
+        with pytest.raises(KeyError):
+            stream(lock, None, KeyError())
+        assert store.head() is None
+        stream(lock, None, None)
+    assert store.head() is not None
