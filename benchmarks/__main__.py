@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import asking, comparing, figures, storing
+from benchmarks import asking, comparing, figures, storing, telling
 from benchmarks.figures import Figure
 from benchmarks.generator import Shape
 from benchmarks.ground import Ground
@@ -29,6 +29,10 @@ MEASURES: Final[dict[str, Callable[[Ground], Iterator[Figure]]]] = {
     "diff-text": comparing.texts,
     "diff-across": comparing.across,
     "diff-page": comparing.page,
+    "fan": telling.fan,
+    "deliver": telling.deliver,
+    "visible": telling.visible,
+    "waiting": telling.waiting,
 }
 
 

@@ -15,6 +15,7 @@ from guidance.schema import check_document, check_version, warnings
 
 SHAPE = Shape(documents=60, versions=10)
 DIFFS = ["diff-rules", "diff-pair", "diff-text", "diff-across", "diff-page"]
+TELLS = ["fan", "deliver", "visible", "waiting"]
 TINY = ["--documents", "20", "--versions", "2", "--rounds", "1", "--questions", "20"]
 
 
@@ -58,7 +59,7 @@ def test_what_makes_registers_hard_is_there() -> None:
     assert {version["stage"] for version in versions} >= {"decided", "recommended", "adopted"}
 
 
-@pytest.mark.parametrize("names", [["import", "rebuild", "packed"], ["history", "publish"], ["answer"], DIFFS])
+@pytest.mark.parametrize("names", [["import", "rebuild", "packed"], ["history", "publish"], ["answer"], DIFFS, TELLS])
 def test_the_command_measures_at_a_tiny_scale(names: list[str], tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     assert main([*names, *TINY, "--keep", str(tmp_path / "kept"), "--markdown", str(table)]) == 0
