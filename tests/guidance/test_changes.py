@@ -225,6 +225,13 @@ def test_the_fields_of_a_rule_are_none_only_where_its_bytes_are_equal(old: Json,
 
 
 @QUICK
+@given(MEMBERS, MEMBERS)
+def test_deepdiff_sees_exactly_what_is_told_of_the_members_beside_the_rules(old: Json, new: Json) -> None:
+    told = changes._fields(old, new, changes._told)
+    assert [repr(one) for one in told] == [repr(one) for one in changes.fields_between(old, new)]
+
+
+@QUICK
 @given(st.lists(st.sampled_from("abcd"), max_size=5), st.lists(st.sampled_from("abcd"), max_size=5))
 def test_the_order_and_number_of_items_of_any_list_counts(old: list[str], new: list[str]) -> None:
     for member, item in (("setting", lambda name: {"id": name, "text": "x"}), ("jurisdictions", str), ("odd", list)):

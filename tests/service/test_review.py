@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
@@ -17,6 +21,7 @@ from guidance import severity
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
 from service import review
+from service.formats import FORMULA
 from tests.guidance.bodies import document, rule, since, version
 from tests.service.doors import NOW, correct, door
 from tests.service.reading import Page, page
@@ -327,6 +332,40 @@ def test_no_text_of_a_change_becomes_an_element(
     read = page(hostile, f"/documents/ema/example/compare?from=@1&to=@2&view={view}")
     assert harmless_tags(read) <= known
     page(hostile, "/changes?from=2011-06-01&to=2013-01-01")
+
+
+def inflated(pdf: bytes) -> Iterator[bytes]:
+    """A PDF's own bytes, and what its compressed streams hold."""
+    yield pdf
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            yield zlib.decompress(stream)
+
+
+def test_no_text_of_a_change_becomes_a_part_of_its_pdf(archive: Archive, act: Callable[..., Act]) -> None:
+    new = [rule("one", text=" ".join(HOSTILE), title=HOSTILE[5], interpretation=HOSTILE[9])]
+    bodies = [document(title=HOSTILE[0]), version(1), version(2, title=HOSTILE[3], rules=new)]
+    archive.publish([Proposal(body) for body in bodies], act(HOSTILE[8]), NOW)
+    made = door(archive).get("/documents/ema/example/compare?from=@1&to=@2&format=pdf")
+    assert (made.status_code, made.data[:5]) == (200, b"%PDF-")
+    inside = b"".join(inflated(made.data))
+    for part in (b"/StructTreeRoot", b"/MarkInfo", b"pdfuaid"):
+        assert part in inside, part
+    for part in (b"/JavaScript", b"/Launch", b"/EmbeddedFile", b"/OpenAction", b"/URI (javascript", b"/URI (data"):
+        assert part not in inside, part
+
+
+def test_no_text_of_a_change_becomes_a_formula_and_none_is_lost(archive: Archive, act: Callable[..., Act]) -> None:
+    texts = [text for text in HOSTILE if len(text) <= 200]
+    rules = [rule(f"rule-{number}", text=text, title=text) for number, text in enumerate(texts)]
+    archive.publish([Proposal(body) for body in (document(), version(1), version(2, rules=rules))], act(), NOW)
+    table = door(archive).get("/v1/documents/ema/example/diff?from=@1&to=@2&format=csv").get_data(as_text=True)
+    found = {row["name"]: row for row in csv.DictReader(io.StringIO(table, newline=""))}
+    for number, text in enumerate(texts):
+        row = found[f"rule-{number}"]
+        assert row["title"] == (f"'{text}" if text[0] in FORMULA else text)
+        assert orjson.loads(row["segments"]) == [{"op": "inserted", "text": text}]
+    assert not [cell for row in found.values() for cell in row.values() if cell[:1] in FORMULA]
 
 
 @pytest.mark.parametrize("text", HOSTILE[::11], ids=range(len(HOSTILE[::11])))
