@@ -497,8 +497,8 @@ _IDENTITY: Final[Mapping[str, Sequence[str]]] = {
 }
 """What identifies the items of a list, by the member that holds it. A text identifies itself."""
 
-Parts = dict[str, str]
-"""What differs on one side: canonical JSON by pointer."""
+Parts = dict[str, Json]
+"""What differs on one side, by pointer."""
 
 
 def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
@@ -516,8 +516,8 @@ def _fields(old: Body, new: Body, pointers: Callable[[Parts, Parts], Iterable[st
     for name in old.keys() | new.keys():
         if name not in old or name not in new:
             found.append(_whole(name, _step(name), old, new))
-        elif canonical(old[name]) != canonical(new[name]):
-            if isinstance(old[name], dict | list) and type(old[name]) is type(new[name]):
+        elif not _same(old[name], new[name]):
+            if _alike(old[name], new[name]):
                 inside.append(name)
             else:
                 found.append(_whole(name, _step(name), old, new))
@@ -548,9 +548,10 @@ def _seen(before: Parts, after: Parts) -> set[str]:
 
     Parts lie side by side, since DeepDiff copies the whole way down to each difference. Raises Unaccounted.
     """
-    report = DeepDiff(before, after, threshold_to_diff_deeper=0, view="tree", multiprocessing_workers=1)
+    old, new = ({pointer: _spelled(value) for pointer, value in side.items()} for side in (before, after))
+    report = DeepDiff(old, new, threshold_to_diff_deeper=0, view="tree", multiprocessing_workers=1)
     pointers = {level.path(output_format="list")[0] for levels in report.values() for level in levels}
-    _account(before, after, pointers)
+    _account(old, new, pointers)
     return pointers
 
 
@@ -564,13 +565,25 @@ def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts)
     olds, news = _by_identity(name, old), _by_identity(name, new)
     for key in olds.keys() | news.keys():
         pointer = at + _step(key)
-        was, now = (_spelled(side[key]) if key in side else None for side in (olds, news))
-        if was is not None and now is not None and was[0] == now[0] and was[0] in "[{" and key != _ORDER:
-            if was != now:
+        if key not in news:
+            before[pointer] = olds[key]
+        elif key not in olds:
+            after[pointer] = news[key]
+        elif not _same(olds[key], news[key]):
+            if key != _ORDER and _alike(olds[key], news[key]):
                 _part(pointer, key if isinstance(old, dict) else name, olds[key], news[key], before, after)
-        elif was != now:
-            before |= {} if was is None else {pointer: was}
-            after |= {} if now is None else {pointer: now}
+            else:
+                before[pointer], after[pointer] = olds[key], news[key]
+
+
+def _same(old: Json, new: Json) -> bool:
+    """Whether two values are the same JSON, in which true, 1 and 1.0 differ."""
+    return old == new if type(old) is type(new) is str else canonical(old) == canonical(new)
+
+
+def _alike(old: Json, new: Json) -> bool:
+    """Whether two values are both objects or both lists."""
+    return isinstance(old, dict | list) and type(old) is type(new)
 
 
 def _by_identity(name: str, value: Json) -> Mapping[str, Json]:
@@ -609,7 +622,7 @@ def _key(item: Json, members: Iterable[str]) -> str:
     return " ".join("+".join(sorted(map(str, part))) if isinstance(part, list) else str(part) for part in parts)
 
 
-def _account(before: Parts, after: Parts, pointers: Iterable[str]) -> None:
+def _account(before: dict[str, str], after: dict[str, str], pointers: Iterable[str]) -> None:
     """Check that the reported differences are all there are: put in place, they make the one side the other."""
     rebuilt = dict(before)
     for pointer in pointers:
@@ -624,11 +637,10 @@ def _account(before: Parts, after: Parts, pointers: Iterable[str]) -> None:
 def _field(pointer: str, before: Parts, after: Parts) -> Field | None:
     """What a pointer leads to. An order of items that additions and removals explain is no field."""
     if pointer.endswith(f"/{_ORDER}"):
-        was, now = orjson.loads(before[pointer]), orjson.loads(after[pointer])
+        was, now = before[pointer], after[pointer]
         stayed = [key for key in was if key in now] == [key for key in now if key in was]
         return None if stayed else Field(pointer.removesuffix(f"/{_ORDER}"), "reordered", was, now)
-    sides = ({pointer: orjson.loads(side[pointer])} if pointer in side else {} for side in (before, after))
-    return _whole(pointer, pointer, *sides)
+    return _whole(pointer, pointer, before, after)
 
 
 # --- as JSON ---------------------------------------------------------------------------------------------
