@@ -80,7 +80,7 @@ def _tell(app: Flask, desk: Desk) -> None:
         log,
         signing.vault(config),
         Policy.set_by(config),
-        lambda: subscriptions.known_of(archive),
+        subscriptions.Names(archive).known,
         lambda first, end: ticker.played(archive, first, end, config.reminders),
     )
     metrics.equip(app, log)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -119,21 +119,36 @@ def warnings(wanted: Filter, known: Known) -> list[str]:
     return told
 
 
-def known_of(archive: Archive) -> Known:
-    """What the register speaks of now, from the newest version of every document."""
-    tip = archive.tip()
-    return _known(archive, tip.position) if tip else Known((), ())
+class Names:
+    """What a register speaks of, kept: only the documents that revisions touched are read again."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive, self._seen = archive, 0
+        self._medicines: dict[str, frozenset[str]] = {}
+        self._reading = threading.Lock()
+
+    def known(self) -> Known:
+        """What it speaks of now, from the newest version of every document."""
+        tip = self._archive.tip()
+        position = tip.position if tip else 0
+        index = self._archive.index
+        with self._reading:
+            if position < self._seen:  # another store lies there now
+                self._seen, self._medicines = 0, {}
+            for name in index.touched_between(self._seen, position):
+                versions = index.version_contents(name, position)
+                self._medicines[name] = _called(versions[-1][1]) if versions else frozenset()
+            self._seen = position
+            return Known(frozenset(self._medicines), frozenset().union(*self._medicines.values()))
 
 
-@lru_cache(maxsize=2)
-def _known(archive: Archive, position: int) -> Known:
-    names = [name for name, _ in archive.index.documents(position)]
-    medicines: set[str] = set()
-    for name in names:
-        for medicine in orjson.loads(archive.index.version_contents(name, position)[-1][1])["medicines"]:
-            codes = [(code["system"], code["code"]) for code in medicine.get("codes", ())]
-            medicines |= {medicine["inn"], *(code for _, code in codes), *(f"{s}:{code}" for s, code in codes)}
-    return Known(frozenset(names), frozenset(medicines))
+def _called(version: bytes) -> frozenset[str]:
+    """Every name by which the medicines of a version are asked for."""
+    found: set[str] = set()
+    for medicine in orjson.loads(version)["medicines"]:
+        codes = [(code["system"], code["code"]) for code in medicine.get("codes", ())]
+        found |= {medicine["inn"], *(code for _, code in codes), *(f"{system}:{code}" for system, code in codes)}
+    return frozenset(found)
 
 
 # --- subscriptions ---------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,19 @@ from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from guidance.archive import Archive
+from guidance.archive import Archive, Proposal
 from guidance.errors import GuidanceError, InvalidDocument
 from guidance.events import Filter
 from guidance.schema import check, violations
+from guidance.store import Act
 from service import subscriptions, tokens
 from service.addresses import Policy
 from service.delivery import Terms, Worker, schedule_of
 from service.problems import body_of
 from service.signing import Vault
 from service.state import SECRET, SUBSCRIPTION, State
-from service.subscriptions import EXTENSION, SUBSCRIPTIONS, Known, Push, filter_of, known_of, matches, warnings
+from service.subscriptions import EXTENSION, SUBSCRIPTIONS, Known, Names, Push, filter_of, matches, warnings
+from tests.guidance import bodies
 from tests.service.databases import KINDS, database
 from tests.service.receiver import receiving
 from tests.service.samples import Told, changes, event
@@ -114,9 +117,27 @@ def test_a_filter_that_can_match_is_not_warned_about() -> None:
 
 
 def test_the_register_tells_what_is_known(corpus: Archive) -> None:
-    known = known_of(corpus)
+    known = Names(corpus).known()
     assert "ema/lemtrada" in known.documents
     assert {"alemtuzumab", "L04AA34", "atc:L04AA34"} <= set(known.medicines)
+
+
+def test_what_is_known_follows_the_register_and_reads_only_what_was_touched(
+    archive: Archive, act: Callable[..., Act], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, now = Names(archive), datetime(2026, 2, 2, tzinfo=UTC)
+    assert names.known() == Known(frozenset(), frozenset())
+    archive.publish([Proposal(bodies.document("ema/one")), Proposal(bodies.document("ema/two"))], act(), now)
+    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset())
+    version = bodies.version(1, bodies.since("2020-01-16"), document="ema/one", medicines=[{"inn": "valproate"}])
+    archive.publish([Proposal(version)], act(), now)
+    read: list[str] = []
+    contents = archive.index.version_contents
+    monkeypatch.setattr(
+        archive.index, "version_contents", lambda name, position: read.append(name) or contents(name, position)
+    )
+    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset({"valproate"}))
+    assert read == ["ema/one"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "schemas/examples/good").glob("subscription-*.json")), ids=str)
