@@ -22,6 +22,7 @@ from service.visit import HTML, WHEN, Visit, plain
 REVIEW: Final = Blueprint("review", __name__)
 SIDES: Final = ("from", "to", "from_at", "to_at")
 PDF: Final = "application/pdf"
+FILES: Final = {"docx": "Word, with tracked changes", "csv": "CSV", "json": "JSON"}
 SPANS: Final = (365, 90, 30, 7, 1)
 CHANGES: Final = 2000
 """Changes that one page shows at most."""
@@ -125,7 +126,7 @@ def _swapped(sides: Mapping[str, str]) -> dict[str, str]:
 def _exports(to: views.To, name: str, pairs: Sequence[Json]) -> list[tuple[str, str]]:
     """The forms in which a comparison can be taken away; a patch needs one pair of states that both stand."""
     machine, page = f"/v1/documents/{name}/diff", f"/documents/{name}/compare"
-    words = {"docx": "Word, with tracked changes", "csv": "CSV", "json": "JSON"}
+    words = dict(FILES)
     if len(pairs) == 1 and all(pairs[0][side]["version"] for side in ("old", "new")):
         words["patch"] = "JSON patch"
     machines = [(text, to(machine, format=key)) for key, text in words.items()]
@@ -222,6 +223,10 @@ def changes() -> Response:
         "answer": answer,
         "sides": sides,
         "filters": [{"name": name, "value": value} for name, value in filters.items()],
+        "only": views.only(filters),
+        "unfiltered": visit.to("/changes", **sides, **own),
+        "exports": [(text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()],
+        "table": visit.seen.table.sha256,
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),

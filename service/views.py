@@ -287,6 +287,12 @@ def by_month(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"month": partial_day(month), "items": list(found)} for month, found in months]
 
 
+def only(filters: Mapping[str, str | None]) -> str:
+    """What a list is narrowed to, in words; empty where it is not."""
+    words = {"medicine": name_of, "authority": authority}
+    return ", ".join(words[name](value) for name, value in filters.items() if value)
+
+
 # --- versions --------------------------------------------------------------------------------------------
 
 

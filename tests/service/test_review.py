@@ -267,6 +267,22 @@ def test_changes_across_the_register_lead_to_each_document(client: FlaskClient) 
         assert not anchor or page(client, address).all("article", id=anchor)
 
 
+def test_changes_say_what_they_are_narrowed_to_and_leave_in_every_format(client: FlaskClient) -> None:
+    sides = "from=2019-01-01&to=2020-02-01&jurisdiction=EU"
+    whole = page(client, f"/changes?{sides}")
+    assert "The whole register" not in whole.main.text
+    read = page(client, f"/changes?{sides}&medicine=alemtuzumab&authority=ema")
+    assert "Only Alemtuzumab, European Medicines Agency." in read.main.text
+    assert "For signature" in [one.attributes.get("aria-label") for one in read.all("section")]
+    exports = [one.attributes["href"] for one in read.all("a") if "format=" in one.attributes.get("href", "")]
+    assert [href.rpartition("=")[2] for href in exports] == ["docx", "csv", "json"]
+    for href in exports:
+        assert "medicine=alemtuzumab" in href
+        assert client.get(href).status_code == 200
+    back = next(one.attributes["href"] for one in read.all("a") if one.text == "The whole register")
+    assert page(client, back).main.text == whole.main.text
+
+
 def test_without_sides_the_last_year_is_shown(client: FlaskClient) -> None:
     assert (
         page(client, "/changes").first("h1").text == "What changed in force between 2 February 2025 and 2 February 2026"
