@@ -102,7 +102,9 @@ def receiver(secrets, wake, port):
             event = json.loads(body)
             if event["kind"] == "endpoint.verification":
                 return self.answer(200, json.dumps({"challenge": event["challenge"]}).encode())
-            if "rehearsal" not in event:
+            if "rehearsal" in event:
+                print(f"rehearsal: {event['kind']} {event['document']} version {event['version']}", flush=True)
+            else:
                 wake()
             return self.answer(204)
 

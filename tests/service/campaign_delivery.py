@@ -48,6 +48,8 @@ class Witness:
     """What the receiver saw, and what of it should not have been."""
 
     seed: int
+    late: float = 0.9
+    """Seconds after which an answer comes too late for the sender."""
     accepted: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     inversions: list[str] = field(default_factory=list)
     ids: dict[tuple[str, int], set[str]] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Witness:
         if luck < 0.20:
             return Reply(raw=b"")
         if luck < 0.30:
-            time.sleep(0.9)  # too late for the sender, unless it was kept from its processor meanwhile
+            time.sleep(self.late)  # too late for the sender, unless it was kept from its processor meanwhile
         return Reply(204 if takes else 500)
 
 

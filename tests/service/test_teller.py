@@ -23,6 +23,7 @@ from service.delivery import Terms, Worker, schedule_of
 from service.signing import Vault
 from service.state import State, opened
 from tests.guidance import bodies
+from tests.service.campaign_service import campaign
 from tests.service.doors import Hands
 from tests.service.receiver import receiving
 from tests.service.samples import Told
@@ -98,6 +99,12 @@ def test_a_database_that_does_not_answer_is_told_as_such(tmp_path: Path) -> None
         with pytest.raises(StoreUnreadable, match="does not answer"):
             log.tip()
         log.close()
+
+
+def test_services_and_workers_that_are_killed_on_postgresql_lose_nothing_and_turn_nothing_round(tmp_path: Path) -> None:
+    """Two kills here; `python -m tests.service.campaign_service` does as many as one likes, on either database."""
+    found = campaign("postgresql", tmp_path, kills=2, acts=8, workers=1, seed=3)
+    assert found.good, found
 
 
 # --- what is kept ----------------------------------------------------------------------------------------
