@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -276,6 +279,22 @@ def test_a_line_of_the_log_stays_one_line_whatever_is_asked(corpus: Archive, lin
     logs.start("info")
     door(corpus).get('/v1/documents/ema/x%0a{"level":"error"}')
     assert [line["status"] for line in lines()] == [400]
+
+
+class Full(io.StringIO):
+    """A log without any room left."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_no_answer_fails_because_its_line_cannot_be_written(
+    corpus: Archive, lines: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Full())
+    logs.start("info")
+    client = door(corpus)
+    assert [client.get(address).status_code for address in (LEMTRADA, LEMTRADA, "/v1/nothing")] == [200, 200, 404]
 
 
 def test_a_quieter_log_says_nothing_of_requests(corpus: Archive, lines: Callable[[], list[Any]]) -> None:
