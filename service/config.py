@@ -119,7 +119,8 @@ def load(options: Mapping[str, Any] | None = None, environment: Mapping[str, str
     known = {setting.variable for setting in SETTINGS} | {PREFIX + "AUTHOR"}
     for name in sorted(set(environment)):
         if name.startswith(PREFIX) and name not in known:
-            raise BadParameter(name, environment[name], "is not a setting that is known here; see docs/settings.md")
+            shown = "(hidden)" if re.search("KEY|SECRET|STATE|TOKEN", name) else environment[name]
+            raise BadParameter(name, shown, "is not a setting that is known here; see docs/settings.md")
     told = {s.field: environment[s.variable] for s in SETTINGS if s.variable in environment}
     told |= {name: value for name, value in (options or {}).items() if value is not None}
     return Config(**{name: _read(_BY_FIELD[name], value) for name, value in told.items()})

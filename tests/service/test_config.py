@@ -94,6 +94,12 @@ def test_a_variable_that_is_no_setting_is_refused_and_not_ignored() -> None:
         config.load({}, {"INFORCE_PROT": "8001"})
 
 
+def test_a_misspelt_secret_is_refused_without_being_shown() -> None:
+    with pytest.raises(BadParameter, match="INFORCE_SECRET_KEYS") as refused:
+        config.load({}, {"INFORCE_SECRET_KEYS": "c2VjcmV0"})
+    assert "c2VjcmV0" not in str(refused.value)
+
+
 def test_the_author_is_a_variable_of_its_own() -> None:
     assert config.author({"INFORCE_AUTHOR": "Ada <ada@example.org>"}) == "Ada <ada@example.org>"
     assert config.author({}) is None
