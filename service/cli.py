@@ -559,21 +559,22 @@ def _serve(settings: Config) -> None:
     archive.recover()
     archive.tip()
     archive.close()
-    _ready_to_tell(settings)
+    if settings.deliver:
+        _ready_to_tell(settings)
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
     server.serve(settings, load, Teller(settings) if settings.deliver else None)
 
 
 def _ready_to_tell(settings: Config) -> None:
-    """Bring the tables to the newest schema and read what delivering depends on, so that a mistake is told at once."""
+    """Read what delivering depends on and bring the tables to the newest schema, so that a mistake is told at once."""
+    delivery.terms_of(settings)
+    Policy.set_by(settings)
+    signing.vault(settings)
     log = state.opened(settings)
     try:
         log.tip()
     finally:
         log.close()
-    delivery.terms_of(settings)
-    Policy.set_by(settings)
-    signing.vault(settings)
 
 
 @main.command()

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as release_of
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from guidance.schema import violations
 from service import cli, comparing, server
 from service.cli import main
 from service.config import SETTINGS, Config
+from service.state import State
 from tests.guidance import bodies
 from tests.service.doors import answer, door
+from tests.service.samples import Told
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(main.commands)
@@ -502,6 +506,26 @@ def test_a_setting_that_does_not_fit_is_refused_before_anything_is_served(served
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--retries", "soon"), "--retries: 'soon' is not a list of waits"),
+        (("--outgoing-allow", "everywhere"), "--outgoing-allow: 'everywhere' is not a range of addresses"),
+        (("--outgoing-ca", "/nowhere.pem"), "--outgoing-ca: '/nowhere.pem' is not a file that can be read"),
+        (("--secret-key", "c2hvcnQ="), "is not base64 of 32 bytes"),
+        (("--state", "nonsense"), "--state: '(hidden)' is not a database's URL"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "deliver"])
+def test_what_delivering_depends_on_is_read_before_it_begins(
+    at: tuple[str, str], served: list[Config], command: str, words: tuple[str, str], said: str
+) -> None:
+    result = run(command, *at, *words)
+    assert (result.exit_code, served) == (2, [])
+    assert said in result.stderr
+    assert "c2hvcnQ=" not in result.stderr
+
+
 def test_serving_can_seed_a_register_and_a_demo_replays_one(
     served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -540,6 +564,76 @@ def test_the_installed_command_answers_and_stops_when_its_reader_goes_away(corpu
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+# --- tokens ----------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_shown_once_listed_without_itself_and_ended(tmp_path: Path) -> None:
+    at = ("--state", f"sqlite:///{tmp_path / 'state.sqlite'}")
+    made = run("token", "create", "--owner", "Neurology", "--name", "ward 3", "--expires", "2090-01-01", *at)
+    assert made.exit_code == 0
+    assert re.fullmatch(r"inforce_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n", made.stdout)
+    name = made.stderr.split(":")[0]
+    run("token", "create", "--owner", "Review", "--scope", "review", "--scope", "read", *at)
+    listed = run("token", "list", *at)
+    assert "Neurology" in listed.stdout
+    assert made.stdout.strip() not in listed.stdout
+    found = json.loads(run("token", "list", "--json", *at).stdout)["tokens"]
+    assert [(one["owner"], one["scopes"]) for one in found] == [
+        ("Neurology", ["subscribe"]),
+        ("Review", ["read", "review"]),
+    ]
+    assert found[0]["expires_at"] == "2090-01-01T00:00:00+00:00"
+    assert run("token", "revoke", name, *at).stdout == f"{name}: revoked\n"
+    [ended] = json.loads(run("token", "list", "--owner", "Neurology", "--json", *at).stdout)["tokens"]
+    assert ended["revoked_at"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("create", "--owner", "x", "--scope", "everything"), 2, "scope: 'everything' is not a scope"),
+        (("create", "--owner", "x", "--expires", "2019-01-01"), 2, "is in the past"),
+        (("create", "--owner", "x", "--expires", "soon"), 2, "--expires"),
+        (("create", "--owner", " "), 2, "is not one line"),
+        (("revoke", "abc"), 3, "there is no token 'abc'"),
+    ],
+)
+def test_what_cannot_be_done_with_tokens_is_said(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
+    result = run("token", *words, "--state", f"sqlite:///{tmp_path / 'state.sqlite'}")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+def test_tokens_are_not_made_where_there_is_nothing(tmp_path: Path) -> None:
+    assert run("token", "list", "--data", str(tmp_path / "none")).exit_code == 5
+
+
+# --- the time of acts ------------------------------------------------------------------------------------
+
+
+def test_an_act_is_not_recorded_before_what_subscribers_were_told_last(archive: Archive, tmp_path: Path) -> None:
+    ahead = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
+    with closing(State(archive.folder / "state.sqlite")) as log:
+        log.append([Told("evt-1", more={"occurred_at": ahead.isoformat()})])
+    file = tmp_path / "document.json"
+    file.write_text(json.dumps(bodies.document()), "utf-8")
+    assert run("publish", str(file), "--data", str(archive.folder), *WHO).exit_code == 0
+    tip = archive.tip()
+    assert tip
+    assert tip.recorded_at == ahead
+
+
+def test_an_act_is_recorded_though_the_database_of_events_does_not_answer(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFORCE_STATE", "postgresql://127.0.0.1:9/x")
+    file = tmp_path / "document.json"
+    file.write_text(json.dumps(bodies.document()), "utf-8")
+    result = run("publish", str(file), "--data", str(archive.folder), *WHO)
+    assert result.exit_code == 0
+    assert "recording by the system's clock" in result.stderr
 
 
 # --- documented ------------------------------------------------------------------------------------------
