@@ -20,16 +20,18 @@ from service.answers import Register
 from service.word import Sides
 
 SIDES: Final = "give two versions (from=@2&to=@3), two days (from=2019-12-01&to=2020-02-01), or from_at and to_at"
+ACT: Final = frozenset({"id", "recorded_at", "author", "act", "reason", "approved_by"})
 DOCUMENTS_LIMIT: Final = 2000
 """Changed documents in one answer at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One side of a comparison: what is compared (None where nothing stands), and how it was asked for."""
+    """One side of a comparison: what is compared (None where nothing stands), how it was asked for, seen from where."""
 
     body: Json
     asked: Mapping[str, Json]
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _on(register: Register, day: date) -> Register:
 
 def _of_version(register: Register, name: str, number: int) -> State:
     content = register.archive.index.version(name, number, register.position)
-    return State(orjson.loads(content), {"version": number})
+    return State(orjson.loads(content), {"version": number}, register.position)
 
 
 def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
@@ -159,8 +161,8 @@ def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> 
     revision = seen.revision.id if seen.revision else None
     asked = {"on": seen.question.on.isoformat() if seen.question.on else None, "revision": revision}
     if place not in side:
-        return State(None, {**asked, "state": "nothing-recorded"})
-    return State(side[place].body, {**asked, "state": side[place].told["state"]})
+        return State(None, {**asked, "state": "nothing-recorded"}, seen.position)
+    return State(side[place].body, {**asked, "state": side[place].told["state"]}, seen.position)
 
 
 def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
@@ -174,7 +176,7 @@ def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
 
 def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> State:
     asked = {"version": number, "revision": seen.revision.id if seen.revision else None}
-    return State(orjson.loads(contents[number]) if number in contents else None, asked)
+    return State(orjson.loads(contents[number]) if number in contents else None, asked, seen.position)
 
 
 # --- comparing -------------------------------------------------------------------------------------------
@@ -197,14 +199,24 @@ def _compared(register: Register, name: str, question: Question, pairs: Sequence
         "equal": all(diff.equal for _, diff in found),
         "table": found[0][1].table if found else None,
         "summary": changes.tally(change for _, change in distinct),
-        "sides": [{**tags, **_sides(diff)} for tags, diff in found],
+        "sides": [_sides(register, pair, diff) for pair, (_, diff) in zip(pairs, found, strict=True)],
         "changes": [told for told, _ in distinct],
     }
     return answer, [change for _, change in distinct]
 
 
-def _sides(diff: Diff) -> Json:
-    return {"old": changes.side_json(diff.old), "new": changes.side_json(diff.new), "equal": diff.equal}
+def _sides(register: Register, pair: Pair, diff: Diff) -> Json:
+    old = {**changes.side_json(diff.old), "recorded": _act(register, pair.old)}
+    new = {**changes.side_json(diff.new), "recorded": _act(register, pair.new)}
+    return {**pair.tags, "old": old, "new": new, "equal": diff.equal}
+
+
+def _act(register: Register, state: State) -> Json:
+    """Who recorded the version of a side as it stands there, when and why."""
+    if state.body is None:
+        return None
+    found = register.archive.index.recording(state.body["document"], state.body["number"], state.position)
+    return {name: value for name, value in found.json().items() if name in ACT}
 
 
 def _distinct(found: Tagged) -> list[tuple[Json, Change]]:

@@ -181,7 +181,9 @@ def _side(side: Json) -> str:
 def _state(state: Json) -> str:
     """One side in a line: the version, how it was asked for, and the hash that a signature can rest on."""
     asked = ", ".join(f"{name} {value}" for name, value in state["asked"].items() if value)
-    return f"{state['version'] or 'nothing'} ({asked}; sha256 {state['sha256'] or 'none'})"
+    act = state.get("recorded")
+    recorded = f"; recorded {act['recorded_at']} by {act['author']}: {act['reason']}" if act else ""
+    return f"{state['version'] or 'nothing'} ({asked}; sha256 {state['sha256'] or 'none'}{recorded})"
 
 
 def _change(made: _Tracked, change: Json) -> None:

@@ -597,6 +597,20 @@ def test_the_format_parameter_goes_before_the_accept_header(client: FlaskClient)
     assert response.headers["Content-Disposition"] == 'inline; filename="inforce.csv"'
 
 
+@pytest.mark.parametrize("sides", ["from=@2&to=@3", "from=2019-12-01&to=2020-02-01", "from_at=2019-11-05"])
+def test_each_side_of_a_diff_names_the_act_that_recorded_it(past: FlaskClient, sides: str) -> None:
+    for pair in answer(past, f"{LEMTRADA}/diff?{sides}", "diff-answer")["sides"]:
+        for side in (pair["old"], pair["new"]):
+            if side["version"] is None:
+                assert side["recorded"] is None
+                continue
+            number = side["version"].partition("@")[2]
+            at = side["asked"].get("revision", "")
+            told = answer(past, f"{LEMTRADA}/versions/{number}" + (f"?at={at}" if at else ""))["recorded"]
+            assert side["recorded"].items() <= told.items()
+            assert side["recorded"]["reason"]
+
+
 @pytest.mark.parametrize("sides", ["from=2013-01-01&to=2026-01-01", "from_at=2000-01-01"])
 def test_more_documents_than_one_answer_tells_are_refused_with_what_to_do(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, sides: str
