@@ -8,7 +8,7 @@ from datetime import date
 from typing import Final
 
 from guidance.errors import ActRefused, InvalidDocument, UnknownDocument, UnknownVersion, Violation
-from guidance.model import Commencement, Document, Json, Version, canonical, holding
+from guidance.model import Commencement, Document, Json, Version, canonical
 from guidance.vocabulary import STAGES
 
 ENDS: Final = ("repealed", "expired", "suspended", "revoked", "withdrawn", "lapsed")
@@ -154,9 +154,9 @@ def check_starts(document: Document, new: Version, file: str = "") -> None:
         return
     found: dict[tuple[str, str], None] = {}
     for place in document.with_version(new).named:
-        mine = {c.start: c for c in holding(new.commencements, place) if c.start}
+        mine = {c.start: c for c in new.holding(place) if c.start}
         for other in others:
-            for commencement in holding(other.commencements, place):
+            for commencement in other.holding(place):
                 if commencement.start in mine:
                     where = new.commencements.index(mine[commencement.start])
                     why = f"version {other.number} also starts on {commencement.start} in {place}"

@@ -6,7 +6,7 @@ import calendar
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -169,6 +169,12 @@ class Rule:
         return bool(self.jurisdictions or self.commencements)
 
 
+def _all(commencements: tuple[Commencement, ...], rules: tuple[Rule, ...]) -> Iterator[Commencement]:
+    yield from commencements
+    for rule in rules:
+        yield from rule.commencements
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
     """What a document says for a span of days. `body` is the JSON as recorded."""
@@ -180,18 +186,25 @@ class Version:
     commencements: tuple[Commencement, ...]
     narrowed: tuple[Rule, ...]
     """The rules that hold for less than the version does."""
+    named: frozenset[str]
+    """Every jurisdiction that it or one of its rules speaks of."""
     body: Mapping[str, Json] = field(repr=False)
     _holding: dict[str, tuple[Commencement, ...]] = field(default_factory=dict, init=False, repr=False)
+    _starts: dict[str, tuple[Start, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Version:
+        narrowed = tuple(Rule.of(r) for r in body["rules"] if "jurisdictions" in r or "commencements" in r)
+        commencements = tuple(map(Commencement.of, body["commencements"]))
+        own = (rule.jurisdictions for rule in narrowed)
         return cls(
             document=body["document"],
             number=body["number"],
             stage=body["stage"],
             status=body["status"],
-            commencements=tuple(map(Commencement.of, body["commencements"])),
-            narrowed=tuple(Rule.of(r) for r in body["rules"] if "jurisdictions" in r or "commencements" in r),
+            commencements=commencements,
+            narrowed=narrowed,
+            named=frozenset().union(*own, *(c.jurisdictions for c in _all(commencements, narrowed))),
             body=body,
         )
 
@@ -205,11 +218,12 @@ class Version:
             self._holding[jurisdiction] = holding(self.commencements, jurisdiction)
         return self._holding[jurisdiction]
 
-    def starts(self, jurisdiction: str) -> tuple[tuple[date, int, Version, Commencement], ...]:
+    def starts(self, jurisdiction: str) -> tuple[Start, ...]:
         """(start, number, version, commencement) of each time that it begins to bind in a jurisdiction."""
-        if not self.binds:
-            return ()
-        return tuple((c.start, self.number, self, c) for c in self.holding(jurisdiction) if c.start)
+        if jurisdiction not in self._starts:
+            held = self.holding(jurisdiction) if self.binds else ()
+            self._starts[jurisdiction] = tuple((c.start, self.number, self, c) for c in held if c.start)
+        return self._starts[jurisdiction]
 
     @property
     def title(self) -> str:
@@ -227,6 +241,9 @@ class Version:
     @property
     def medicines(self) -> tuple[str, ...]:
         return tuple(medicine["inn"] for medicine in self.body["medicines"])
+
+
+Start = tuple[date, int, Version, Commencement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +282,7 @@ class Document:
     @property
     def named(self) -> tuple[str, ...]:
         """Every jurisdiction that the document speaks of, itself or in a version or rule, in a fixed order."""
-        names = set(self.body["jurisdictions"])
-        for version in self.versions:
-            for commencement in version.commencements:
-                names.update(commencement.jurisdictions)
-            for rule in version.narrowed:
-                names.update(rule.jurisdictions)
-                for commencement in rule.commencements:
-                    names.update(commencement.jurisdictions)
-        return tuple(sorted(names))
+        return tuple(sorted(set(self.body["jurisdictions"]).union(*(version.named for version in self.versions))))
 
 
 @dataclass(frozen=True, slots=True)
