@@ -13,7 +13,7 @@ from guidance.model import Json, day_of
 from guidance.severity import SEVERITIES
 from service import params, session, subscriptions
 from service.session import COOKIE, LENGTH, Session
-from service.subscriptions import push
+from service.subscriptions import EARLIEST, push
 from service.visit import bare
 
 CONSOLE: Final = Blueprint("console", __name__, url_prefix="/subscriptions")
@@ -195,8 +195,8 @@ def rehearse(name: str) -> Any:
 
 def _midnight(text: str, parameter: str) -> datetime:
     day = day_of(text, parameter)
-    if day.year > 9000:
-        raise BadParameter(parameter, text, "is too far away")
+    if not EARLIEST.year <= day.year < 9000:
+        raise BadParameter(parameter, text, f"is before {EARLIEST.year}, or too far away")
     return datetime.combine(day, time.min, UTC)
 
 

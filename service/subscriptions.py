@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -56,6 +56,8 @@ OVERLAP: Final = timedelta(days=1)
 MOST_OF_OWNER: Final = 1000
 QUEUED_AT_ONCE: Final = 500
 ATTEMPTS_SHOWN: Final = 100
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""Before which nothing is played."""
 LONGEST_REHEARSAL: Final = timedelta(days=366)
 
 
@@ -435,6 +437,8 @@ def rehearse(state: State, owner: str, name: str, events: Sequence[Mapping[str, 
 
 def span(here: Push, first: datetime, end: datetime) -> list[dict[str, Json]]:
     """What a past span told, or would have told had the log begun before it, as it went; raises BadParameter."""
+    if first < EARLIEST:
+        raise BadParameter("from", first.isoformat(), f"is before {EARLIEST.year}")
     if not timedelta(0) < end - first <= LONGEST_REHEARSAL:
         raise BadParameter("to", end.isoformat(), f"is not after 'from', and at most {LONGEST_REHEARSAL.days} days")
     if end > here.state.clock():
@@ -638,6 +642,7 @@ def play_past(name: str) -> Response:
     _asked()
     asked = _body(("from", "to"))
     first, end = (_instant(asked.get(key), key) for key in ("from", "to"))
+    one(push().state, _owner(), name)
     return _told({"queued": rehearse(push().state, _owner(), name, span(push(), first, end))}, 202)
 
 

@@ -251,6 +251,26 @@ def test_january_2020_is_rehearsed_though_the_register_is_younger(person: Person
     assert all(one.headers["inforce-rehearsal"] == "true" and one.json["rehearsal"] for one in receiver.events)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        ("0001-01-01", "0001-01-02", "is before 1900"),
+        ("2020-01-02", "2020-01-01", "is not after"),
+        ("2015-01-01", "2020-01-01", "at most 366 days"),
+        ("2020-01-01", "9999-12-31", "too far away"),
+        ("2026-02-01", "2026-02-02", "is in the future"),
+        ("soon", "", "from"),
+    ],
+)
+def test_a_span_that_cannot_be_played_is_refused(
+    person: Person, receiver: Receiver, first: str, last: str, said: str
+) -> None:
+    name = subscribed(person, receiver)
+    response = person.do(f"{HOME}/{name}/rehearse", **{"from": first, "to": last})
+    assert response.status_code == 400
+    assert said in Page(response.get_data(as_text=True)).text
+
+
 def test_every_act_does_what_it_says(person: Person, receiver: Receiver) -> None:
     name = subscribed(person, receiver)
     person.do(f"{HOME}/{name}/ping")

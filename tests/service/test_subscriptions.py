@@ -237,6 +237,8 @@ def test_the_life_of_a_subscription(door: Door) -> None:
         assert (door.ask("POST", f"{place}/replay", {"after": 0}).json or {})["queued"] == 1
         span = {"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"}
         assert (door.ask("POST", f"{place}/rehearse", span).json or {})["queued"] == 1
+        long_ago = {"from": "0001-01-01T00:00:00Z", "to": "0001-02-01T00:00:00Z"}
+        assert door.ask("POST", f"{place}/rehearse", long_ago).status_code == 400
         door.work()
         assert len(receiver.events) == 5
         assert (door.ask("POST", f"{place}/rotate").json or {})["secret"] != made["secret"]
