@@ -204,6 +204,18 @@ def tally(changes: Iterable[Change]) -> dict[str, Json]:
     }
 
 
+def added_up(tallies: Iterable[Mapping[str, Json]]) -> dict[str, Json]:
+    """The tally of all changes together, from the tallies of some and of the others."""
+    found: dict[str, Json] = tally(())
+    for one in tallies:
+        for name, told in one.items():
+            if isinstance(told, dict):
+                found[name] = {word: found[name].get(word, 0) + told.get(word, 0) for word in {*found[name], *told}}
+            else:
+                found[name] += told
+    return {name: dict(sorted(told.items())) if isinstance(told, dict) else told for name, told in found.items()}
+
+
 def _counted(words: Iterable[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for word in words:

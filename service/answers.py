@@ -220,10 +220,14 @@ def in_force(register: Register, name: str) -> dict[str, InForce]:
 
 
 def _in_force(row: Row) -> InForce:
-    _, _, state, _, told, body, _ = row
-    selected = {"told": orjson.loads(told), "body": body}
-    holds = orjson.loads(orjson.dumps(_version(selected))) if state in IN_FORCE else None
-    return InForce(selected["told"], holds)
+    _, _, state, _, said, body, _ = row
+    told = orjson.loads(said)
+    if state not in IN_FORCE:
+        return InForce(told, None)
+    holds, left_out = orjson.loads(body), set(told["left_out"])
+    if left_out:
+        holds["rules"] = [rule for rule in holds["rules"] if rule["id"] not in left_out]
+    return InForce(told, holds)
 
 
 def _holding(row: Mapping[str, Any]) -> Json:

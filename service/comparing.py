@@ -51,7 +51,7 @@ def difference(register: Register, name: str, given: Mapping[str, str]) -> Json:
     register.known(name)
     question, order, pairs = _asked(register, name, given)
     head = register.head(document=name)
-    told, _ = _compared(register, name, question, pairs)
+    told = _compared(register, name, question, pairs)
     return {**head, "asked": {**head["asked"], **_told_sides(given)}, "order": order, **told}
 
 
@@ -189,11 +189,11 @@ def _diff(register: Register, question: Question, pair: Pair) -> Diff:
     return changes.compare(pair.old.body, pair.new.body, question=question, asked=asked, table=register.table)
 
 
-def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> tuple[Json, list[Change]]:
-    """Every pair compared: the answer, and the distinct changes in it."""
+def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> Json:
+    """Every pair compared, each change told once."""
     found = [(pair.tags, _diff(register, question, pair)) for pair in pairs]
     distinct = _distinct(found)
-    answer = {
+    return {
         "question": question,
         "document": name,
         "equal": all(diff.equal for _, diff in found),
@@ -202,7 +202,6 @@ def _compared(register: Register, name: str, question: Question, pairs: Sequence
         "sides": [_sides(register, pair, diff) for pair, (_, diff) in zip(pairs, found, strict=True)],
         "changes": [told for told, _ in distinct],
     }
-    return answer, [change for _, change in distinct]
 
 
 def _sides(register: Register, pair: Pair, diff: Diff) -> Json:
@@ -226,9 +225,8 @@ def _distinct(found: Tagged) -> list[tuple[Json, Change]]:
         others = {name: value for name, value in tags.items() if name != "jurisdictions"}
         for change in diff.changes:
             told = changes.change_json(change)
-            places.setdefault(orjson.dumps([others, told]), (others, told, change, []))[3].extend(
-                tags.get("jurisdictions", ())
-            )
+            key = orjson.dumps([others, told]) if len(found) > 1 else str(len(places)).encode()
+            places.setdefault(key, (others, told, change, []))[3].extend(tags.get("jurisdictions", ()))
     spoken = {place for tags, _ in found for place in tags.get("jurisdictions", ())}
     return [
         ({**others, **({"jurisdictions": _wholes(named, spoken)} if named else {}), **told}, change)
@@ -253,16 +251,14 @@ def across(register: Register, given: Mapping[str, str]) -> Json:
         why = f"asks about {len(names)} documents that may have changed, more than {DOCUMENTS_LIMIT}: ask for less time"
         raise BadParameter(side, given.get(side, ""), why)
     found: list[Json] = []
-    everything: list[Change] = []
     for name in names:
         _, _, pairs = _asked(register, name, given)
-        told, distinct = _compared(register, name, question, pairs)
+        told = _compared(register, name, question, pairs)
         if not told["equal"]:
             found.append({**told, "title": _title(register, name)})
-            everything += distinct
     head = register.head()
     asked = {**head["asked"], **_told_sides(given)}
-    summary = changes.tally(everything)
+    summary = changes.added_up(one["summary"] for one in found)
     told = {"question": question, "order": order, "equal": not found, "summary": summary, "documents": found}
     return {**head, "asked": asked, **told}
 

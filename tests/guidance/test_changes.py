@@ -478,6 +478,13 @@ def test_the_question_and_what_was_asked_are_handed_through() -> None:
     assert (body["old"]["asked"], body["new"]["asked"]) == asked
 
 
+def test_tallies_of_parts_add_up_to_the_tally_of_all() -> None:
+    versions = corpus("ema/lemtrada")
+    found = [compare(versions[old], versions[new]).changes for old, new in itertools.permutations(versions, 2)]
+    assert changes.added_up(map(tally, found)) == tally(itertools.chain(*found))
+    assert changes.added_up([]) == tally([])
+
+
 def test_counts_of_several_diffs_add_up() -> None:
     one = compare(version(rule("a")), version(rule("b")))
     two = compare(version(rule("a")), version(rule("a", modality="should")))
