@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 WIDTH: Final = 1080
 SIDE: Final = 20
@@ -91,28 +91,10 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark], corrected: Sequence[date
     scale = scale_of(lanes, [*marks, *(Mark(day, "correction", "") for day in corrected)])
     placed = list(_marks(scale, marks))
     top = max((mark["level"] for mark in placed), default=0) * LABEL_LINE + LABEL_LINE + 8
-    bars: list[Shape] = []
-    labels: list[Shape] = []
-    points: list[Shape] = []
-    y = float(top)
-    for lane in lanes:
-        if len(lanes) > 1 or lane.learned:
-            labels.append({"x": _label_x(scale, lane), "y": y + 15, "label": lane.label})
-            y += LANE_LABEL
-        bars.extend(_bar(scale, stretch, y, BAR) for stretch in lane.stretches)
-        if lane.learned:
-            points.append({"x": scale.x(lane.learned), "y": y - LANE_LABEL + 10, "kind": "learned"})
-        y += BAR if lane.stretches else 0
-        for stretch in lane.awaited:
-            y += GAP
-            bars.append(_bar(scale, stretch, y, AWAITED))
-            y += AWAITED
-        y += LANE_GAP
+    shapes = _Shapes([], [], [])
+    y = _rows(scale, lanes, float(top), shapes)
     if corrected:
-        labels.append({"x": SIDE, "y": y + 15, "label": CORRECTED})
-        y += LANE_LABEL + 8
-        points += [{"x": scale.x(day), "y": y, "kind": "correction"} for day in corrected]
-        y += LANE_GAP
+        y = _corrections(scale, corrected, y, shapes)
     bottom = y - LANE_GAP + 10
     for mark in placed:
         mark.update(y1=top - 6 - mark.pop("level") * LABEL_LINE, y2=bottom)
@@ -120,11 +102,44 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark], corrected: Sequence[date
     return {
         "width": WIDTH,
         "height": bottom + 26,
-        "bars": bars,
-        "marks": placed + points,
+        "bars": shapes.bars,
+        "marks": placed + shapes.points,
         "ticks": ticks,
-        "lanes": labels,
+        "lanes": shapes.labels,
     }
+
+
+class _Shapes(NamedTuple):
+    """What has been placed from the top down."""
+
+    bars: list[Shape]
+    labels: list[Shape]
+    points: list[Shape]
+
+
+def _rows(scale: Scale, lanes: Sequence[Lane], y: float, shapes: _Shapes) -> float:
+    """Place every lane, and say where the next thing goes."""
+    for lane in lanes:
+        if len(lanes) > 1 or lane.learned:
+            shapes.labels.append({"x": _label_x(scale, lane), "y": y + 15, "label": lane.label})
+            y += LANE_LABEL
+        shapes.bars.extend(_bar(scale, stretch, y, BAR) for stretch in lane.stretches)
+        if lane.learned:
+            shapes.points.append({"x": scale.x(lane.learned), "y": y - LANE_LABEL + 10, "kind": "learned"})
+        y += BAR if lane.stretches else 0
+        for stretch in lane.awaited:
+            y += GAP
+            shapes.bars.append(_bar(scale, stretch, y, AWAITED))
+            y += AWAITED
+        y += LANE_GAP
+    return y
+
+
+def _corrections(scale: Scale, days: Sequence[date], y: float, shapes: _Shapes) -> float:
+    shapes.labels.append({"x": SIDE, "y": y + 15, "label": CORRECTED})
+    y += LANE_LABEL + 8
+    shapes.points.extend({"x": scale.x(day), "y": y, "kind": "correction"} for day in days)
+    return y + LANE_GAP
 
 
 def scale_of(lanes: Iterable[Lane], marks: Sequence[Mark]) -> Scale:
