@@ -537,6 +537,7 @@ _settings = _taking(config.SETTINGS)
 def serve(seed: bool, **given: str | None) -> None:
     """Serve the register over HTTP: pages for people, /v1 for programs."""
     settings = config.load(given)
+    server.check_place(settings)
     if seed and not (settings.data / "register.git").exists():
         _made(settings.data)
     _serve(settings)
@@ -548,6 +549,7 @@ def demo(**given: str | None) -> None:
     """Replay the corpus's journal into a folder (./inforce-demo) and serve it: what was known when, day by day."""
     given = {**given, "data": given["data"] or "inforce-demo"}
     settings = config.load(given)
+    server.check_place(settings)
     if not (settings.data / "register.git").exists():
         _replayed(settings.data, journal.CORPUS / "journal.json")
     _serve(settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,8 +12,22 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
+from guidance.errors import BadParameter
 from service.config import Config
 from service.teller import Teller
+
+
+def check_place(config: Config) -> None:
+    """Raise BadParameter where nobody can listen there, or somebody does: granian shares a port without a word, and two
+    registers behind one address would answer by turns."""
+    try:
+        family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((config.host, config.port), family=family).close()
+    except OSError as error:
+        busy = error.errno == errno.EADDRINUSE
+        parameter, value = ("port", str(config.port)) if busy else ("host", config.host)
+        why = f"is in use on {config.host}" if busy else f"cannot be listened on: {error.strerror}"
+        raise BadParameter(parameter, value, why) from error
 
 
 def serve(config: Config, load: Callable[..., Callable[..., Any]], teller: Teller | None = None) -> None:

@@ -145,6 +145,27 @@ def test_many_idle_connections_keep_nobody_waiting(running: Running) -> None:
             connection.close()
 
 
+def test_a_port_that_another_listens_on_is_refused_before_anything_is_started(running: Running, tmp_path: Path) -> None:
+    refused = _serve(tmp_path, "--port", str(running.port))
+    assert refused.returncode == 2
+    assert f"'{running.port}' is in use on 127.0.0.1" in refused.stderr
+    assert running.ask("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
+def test_a_host_that_is_not_ours_is_refused(tmp_path: Path, host: str) -> None:
+    refused = _serve(tmp_path, "--host", host)
+    assert refused.returncode == 2
+    assert f"'{host}' cannot be listened on" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def _serve(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    inforce = str(Path(sys.executable).with_name("inforce"))
+    command = [inforce, "serve", "--seed", "--data", str(folder / "data"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
 def test_it_stops_when_it_is_told_to(running: Running) -> None:
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(PATIENCE) == 0
