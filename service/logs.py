@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from service.clock import system_clock
+
 LOG = logging.getLogger("inforce")
 
 
@@ -52,7 +54,7 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     }
     if milliseconds is not None:
         told["milliseconds"] = round(milliseconds, 2)
-    line = _line(time.time(), "info", "request", told)
+    line = _line(system_clock().timestamp(), "info", "request", told)
     for handler in LOG.handlers:
         if isinstance(handler, _Lines):
             handler.say(line)
