@@ -71,6 +71,7 @@ class Terms:
     per_endpoint: int = 4
     threads: int = 32
     poll: float = 0.05
+    """Seconds between two looks at the tables while there is nothing to do."""
     ca_file: Path | None = None
     agent: str = "inforce"
 
@@ -90,6 +91,7 @@ def terms_of(config: Config, agent: str = "inforce") -> Terms:
         seconds=float(seconds),
         lease=timedelta(seconds=max(3, 2 * seconds)),
         per_endpoint=config.per_endpoint,
+        poll=0.2,
         ca_file=ca_file,
         agent=agent,
     )
