@@ -46,6 +46,10 @@ from service.state import (
 )
 from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches
 
+RESTING: Final = 1.0
+"""Seconds between two looks for what is due, at most, where there was nothing for a while."""
+PATIENT: Final = 10
+"""Looks in vain after which the next one comes later."""
 SCHEDULE: Final = Config().retries
 """How long to wait after each failed attempt: three days in all, and then it is the subscriber's turn."""
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -628,18 +632,18 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until told to stop; then finish what is under way. A failing database is waited for."""
-        failures = 0
+        failures = idle = 0
         while not stop.is_set():
             try:
-                busy = self.turn()
+                idle = 0 if self.turn() else idle + 1
                 failures = 0
             except Exception as error:  # the database may come back; a lost worker would lose nothing but time
                 failures += 1
                 LOG.error("delivery", exc_info=error, extra={"told": {"failures": failures}})
                 stop.wait(min(2**failures, 30))
                 continue
-            if not busy:
-                self._rest(stop)
+            if idle:
+                self._rest(stop, min(self.terms.poll * (1 + idle // PATIENT), max(self.terms.poll, RESTING)))
         self.close()
 
     def close(self) -> None:
@@ -662,11 +666,11 @@ class Worker:
         while self.turn() or self._under_way:
             wait(self._under_way, self.terms.poll, FIRST_COMPLETED)
 
-    def _rest(self, stop: threading.Event) -> None:
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
         if self._under_way:
             wait(self._under_way, self.terms.poll, FIRST_COMPLETED)
         else:
-            stop.wait(self.terms.poll)
+            stop.wait(seconds)
 
     def _exchange(self, free: int) -> tuple[int, list[Claim]]:
         """Settle what came back and claim what is due, in one transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +23,11 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known are {', '.join(CHECKS)}", file=sys.stderr)
         return 2
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     failed = []
     for name in names or CHECKS:
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, *CHECKS[name]], cwd=ROOT, check=False).returncode:
+        if subprocess.run([sys.executable, *CHECKS[name]], cwd=ROOT, env=compiled, check=False).returncode:
             failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
