@@ -27,7 +27,7 @@ class Config:
     jurisdiction: str = "EU"
     trusted_hosts: tuple[str, ...] = ()
     https: bool = False
-    cache_bytes: int = 32 * 1024 * 1024
+    cache_bytes: int = 24 * 1024 * 1024
     connections: int = 1024
     proxies: int = 0
     waiters: int = 4

@@ -84,7 +84,8 @@ class Front:
                 jurisdiction=params.jurisdiction(given.get("jurisdiction")),
             )
             seen = answers.Register.look(desk.archive, question, now, desk.config.jurisdiction)
-            answer = answers.document(seen, name)
+            with desk.archive.index.reading():
+                answer = answers.document(seen, name)
         except Exception:
             return None  # the route meets it again, and tells and logs it
         body = orjson.dumps(answer)

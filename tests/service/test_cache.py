@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from werkzeug.test import TestResponse
 from guidance.archive import Archive
 from guidance.errors import StoreUnreadable
 from service import answers
+from service.app import SWITCH
 from service.cache import KEPT, LARGEST, Cache, Keep
 from service.front import Front
 from service.metrics import Timed
@@ -272,6 +274,16 @@ def test_an_answer_that_is_very_large_is_sent_and_not_kept() -> None:
         assert len(cache.held) == kept
 
 
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as they do in a worker."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("switching")
 def test_many_threads_are_answered_right_while_the_register_moves_on(own: Archive) -> None:
     client = door(own, cache_bytes=60_000)
     began = threading.Barrier(5)
