@@ -537,8 +537,8 @@ _settings = _taking(config.SETTINGS)
 def serve(seed: bool, **given: str | None) -> None:
     """Serve the register over HTTP: pages for people, /v1 for programs."""
     settings = config.load(given)
-    server.check_place(settings)
     if seed and not (settings.data / "register.git").exists():
+        server.check_place(settings)
         _made(settings.data)
     _serve(settings)
 
@@ -549,8 +549,8 @@ def demo(**given: str | None) -> None:
     """Replay the corpus's journal into a folder (./inforce-demo) and serve it: what was known when, day by day."""
     given = {**given, "data": given["data"] or "inforce-demo"}
     settings = config.load(given)
-    server.check_place(settings)
     if not (settings.data / "register.git").exists():
+        server.check_place(settings)
         _replayed(settings.data, journal.CORPUS / "journal.json")
     _serve(settings)
 
@@ -563,6 +563,7 @@ def _serve(settings: Config) -> None:
     archive.close()
     if settings.deliver:
         _ready_to_tell(settings)
+    server.check_place(settings)
     click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
     server.serve(settings, load, Teller(settings) if settings.deliver else None)
 

@@ -170,5 +170,7 @@ def test_a_repeat_in_the_same_second_is_not_stopped_by_what_the_first_one_left(b
     begun.publish([Proposal(body) for body in many], material.act(), at)
     (pack,) = (begun.store.path / "objects" / "pack").glob("*.pack")
     (again.store.path / "objects" / "pack" / pack.with_suffix(".keep").name).write_bytes(b"fast-import")
-    again.publish([Proposal(body) for body in many], material.act(), at)
+    receipt = again.publish([Proposal(body) for body in many], material.act(), at)
+    assert receipt.recorded
+    assert all(again.index.version(name, 1, receipt.revision.position) for name in material.NAMES)
     again.close()
