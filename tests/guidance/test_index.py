@@ -322,7 +322,8 @@ LOOKUPS: dict[str, Callable[[Index], Any]] = {
     "its versions": lambda index: index.version_contents(NAME, 3),
     "what it says on a day": lambda index: index.spans_on(NAME, DAY, 3, ["EU", "UK"]),
     "what it says, as the register does": lambda index: list(index.all_spans_on(DAY, 3, [NAME])),
-    "what is coming": lambda index: index.coming_of(NAME, DAY, 3, ["EU", "UK"]),
+    "what it says on a day, and awaits": lambda index: index.on_day(NAME, 3, "UK", lambda _: date.fromordinal(DAY), 3),
+    "what is coming": lambda index: index.coming_of(NAME, DAY, 3, ["EU", "UK"], 3),
     "its history": lambda index: index.history(NAME, 3),
     "what was recorded of it": lambda index: list(index.recorded(3, NAME)),
     "a revision by its id": lambda index: index.revision(index.revisions()[0].id[:7]),
@@ -350,6 +351,7 @@ def _walks(step: str, statement: str) -> bool:
     """A scan, except of what a part of the same statement just found, and of the newest revision's one row."""
     if (
         "SCAN (subquery" in step
+        or step == "SCAN CONSTANT ROW"
         or (step == "SCAN found" and ") found " in statement)
         or (step == "SCAN revision" and statement.endswith("ORDER BY position DESC LIMIT 1"))
     ):
