@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
-from guidance.model import Document, Json, Revision, Version
+from guidance.model import Document, Json, Revision, Version, instant_text
 from guidance.register import Awaited, Coming, Late, Span, Stretch, awaited, before, scope, stretches
 from guidance.store import Entry, Recorded, Store, path_of
 
@@ -588,11 +588,28 @@ class Index:
 
     def recording(self, name: str, number: int, position: int) -> Revision:
         """The revision that recorded a version as it stood at a position; raises UnknownVersion."""
-        where = "WHERE position=(SELECT max(position) FROM touched WHERE document=? AND number=? AND position<=?)"
-        found = self._revision(where, (name, number, position))
+        found = self._revision(LAST_TOUCHED, (name, number, position))
         if found is None:
             raise UnknownVersion(name, number)
         return found
+
+    def act_on(self, name: str, number: int, position: int) -> Json:
+        """Who recorded a version as it stood at a position, when and why, whatever else was recorded with it.
+
+        Raises UnknownVersion.
+        """
+        row = self.sql.execute(ACT_ON, (name, number, position)).fetchone()
+        if row is None:
+            raise UnknownVersion(name, number)
+        revision, seconds, author, act, reason, approved_by = row
+        return {
+            "id": revision,
+            "recorded_at": instant_text(datetime.fromtimestamp(seconds, UTC)),
+            "author": author,
+            "act": act,
+            "reason": reason,
+            "approved_by": approved_by,
+        }
 
     def periods(self, name: str, number: int, position: int) -> list[Json]:
         """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position."""
@@ -754,6 +771,8 @@ REVISION: Final = (
     "FROM revision"
 )
 INSERT_REVISION: Final = "INSERT INTO revision VALUES(?,?,?,?,?,?,?,?,?)"
+LAST_TOUCHED: Final = "WHERE position=(SELECT max(position) FROM touched WHERE document=? AND number=? AND position<=?)"
+ACT_ON: Final = f"SELECT id, recorded_at, author, act, reason, approved_by FROM revision {LAST_TOUCHED}"
 _SPAN: Final = "jurisdiction, end, state, version, told, body"
 LAST_SPAN: Final = (
     f"SELECT {_SPAN}, first, till FROM span WHERE document=?1 AND jurisdiction=?4 AND end={FOREVER} AND since<=?3 "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -193,15 +193,25 @@ def _part(row: OnDay) -> Json:
     return {**told, "rules": orjson.Fragment(row.rules) if rules is None else rules}
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What holds in one place on a day: what was selected, and the version's JSON with the rules that hold, if any."""
+class Held(NamedTuple):
+    """A version's JSON with the rules that hold, and the hash of its canonical bytes where all of them do."""
 
-    told: Json
-    body: Json
+    body: Json = None
+    sha256: str | None = None
 
 
-def in_force(register: Register, name: str) -> dict[str, InForce]:
+class InForce(NamedTuple):
+    """What holds in one place on a day, and the state of it; nothing may hold."""
+
+    state: str
+    held: Held
+
+
+Reading = dict[tuple[bytes, frozenset[str]], Held]
+"""What was read, by bytes and the rules left out: the same version is the same value."""
+
+
+def in_force(register: Register, name: str, read: Reading) -> dict[str, InForce]:
     """What one document says on the question's day, for each place of the question."""
     if register.revision is None:
         return {}
@@ -211,18 +221,24 @@ def in_force(register: Register, name: str) -> dict[str, InForce]:
         return {}
     places = scope(named, register.question.jurisdiction)
     rows = register.archive.index.spans_on(name, register.day().toordinal(), register.position, places)
-    return {row[0]: _in_force(row) for row in rows}
+    return {row[0]: InForce(row[2], _held(row, read)) for row in rows}
 
 
-def _in_force(row: Row) -> InForce:
+def _held(row: Row, read: Reading) -> Held:
     _, _, state, _, said, body, _ = row
-    told = orjson.loads(said)
     if state not in IN_FORCE:
-        return InForce(told, None)
-    holds, left_out = orjson.loads(body), set(told["left_out"])
-    if left_out:
-        holds["rules"] = [rule for rule in holds["rules"] if rule["id"] not in left_out]
-    return InForce(told, holds)
+        return Held()
+    key = body, frozenset(orjson.loads(said)["left_out"])
+    if key not in read:
+        read[key] = _without(*key)
+    return read[key]
+
+
+def _without(content: bytes, left_out: frozenset[str]) -> Held:
+    body = orjson.loads(content)
+    if not left_out:
+        return Held(body, sha256(content))
+    return Held({**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]})
 
 
 @dataclass(frozen=True, slots=True)
