@@ -24,7 +24,7 @@ from guidance.vocabulary import AUTHORITIES, within
 from service.clock import today
 from service.params import At
 
-COMING_SHOWN: Final = 10
+COMING_SHOWN: Final = 5
 """Dated things that are coming, told at most of one document; things without a day are all told."""
 FILTERS: Final = ("medicine", "authority", "kind", "cohort")
 """Members of a question that an answer repeats only where they were given."""
@@ -279,8 +279,11 @@ def _unrepeated(speaking: Sequence[tuple[str, list[bytes]]]) -> list[tuple[str, 
     words = {place: [told.partition(b",")[2] for told in said] for place, said in speaking}
     kept = []
     for place, said in speaking:
-        wholes = set().union(*(words[whole] for whole in within(place)[1:] if whole in words))
-        own = [told for told, word in zip(said, words[place], strict=True) if word not in wholes] if wholes else said
+        wholes = [words[whole] for whole in within(place)[1:] if whole in words]
+        if words[place] in wholes:  # as usual
+            continue
+        elsewhere = set().union(*wholes)
+        own = [told for told, word in zip(said, words[place], strict=True) if word not in elsewhere]
         if own:
             kept.append((place, own))
     return kept
