@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from functools import cache
 from typing import Any, Final
 
 import click
@@ -44,7 +46,7 @@ class Family(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, later(COMMANDS[name][0]) if name else None, rest
+        return name, _loaded(COMMANDS[name][0]) if name else None, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -54,6 +56,18 @@ class Family(click.Group):
             ctx.exit(problems.problem_of(error).exit)
         except BrokenPipeError:
             ctx.exit(0)
+
+
+@cache
+def _loaded(place: str) -> click.Command:
+    """A command with all that it needs. Nothing of that becomes garbage: it is not looked through, now or ever."""
+    gc.disable()
+    try:
+        command: click.Command = later(place)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return command
 
 
 @click.group(
