@@ -59,6 +59,8 @@ class Proposal:
         return str(self.body["document"] if self.number else self.body["id"])
 
 
+Seen = tuple[tuple[int, int], Revision | None]
+"""The store's stamp, and the newest revision."""
 Decide = Callable[[Document | None], Outcome]
 
 
@@ -73,7 +75,8 @@ class Archive:
         self.store = Store(folder / "register.git")
         self.index = Index(folder / "index.sqlite")
         self.search = Search(folder / "search.sqlite")
-        self._seen: tuple[tuple[int, ...], Revision | None] | None = None
+        self._held: tuple[int, Seen] | None = None
+        """Which file lay in the index's place, and what was seen."""
         self._catching_up = threading.Lock()
 
     @classmethod
@@ -102,31 +105,36 @@ class Archive:
 
     def tip(self) -> Revision | None:
         """The newest revision, with the index in step with it; None while nothing is recorded."""
-        stamp = self._stamp()
-        seen = self._seen
-        if seen is not None and seen[0] == stamp:
-            return seen[1]
-        with self._catching_up:
-            stamp = self._stamp()
-            tip = self.index.catch_up(self.store)
-            self._seen = (stamp, tip)
-        return tip
+        return self.seen()[1]
 
-    def _stamp(self) -> tuple[int, ...]:
-        """Something that differs whenever the head has moved, or another file lies in the index's place."""
-        return (*self.store.stamp(), self.index.file())
+    def seen(self) -> Seen:
+        """The newest revision, and the store's stamp from before it was looked for: what is made of that revision must
+        never be kept as belonging to a newer one."""
+        stamp, lying = self.store.stamp(), self.index.file()
+        held = self._held
+        if held is not None and held[0] == lying and held[1][0] == stamp:
+            return held[1]
+        with self._catching_up:
+            stamp, lying = self.store.stamp(), self.index.file()
+            seen = (stamp, self.index.catch_up(self.store))
+            self._held = (lying, seen)
+        return seen
 
     def at(self, when: str | datetime | None) -> Revision | None:
         """The revision to look from: an id (seven letters of it are enough), an instant, or now.
 
         None where nothing was recorded yet; raises UnknownRevision for an id that is none.
         """
-        tip = self.tip()
+        return self.seen_at(when)[1]
+
+    def seen_at(self, when: str | datetime | None) -> Seen:
+        """The same, with the store's stamp from before it was looked for."""
+        stamp, tip = self.seen()
         if when is None or tip is None:
             if isinstance(when, str):
                 raise UnknownRevision(when)
-            return tip
-        return self.index.revision(when) if isinstance(when, str) else self.index.revision_at(when)
+            return stamp, tip
+        return stamp, self.index.revision(when) if isinstance(when, str) else self.index.revision_at(when)
 
     def register(self, at: str | datetime | None = None, documents: Sequence[str] | None = None) -> Register:
         """The register as a value, as of a revision or instant: all documents, or those asked for."""

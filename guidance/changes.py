@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
@@ -44,8 +44,7 @@ class Unaccounted(GuidanceError):
         super().__init__(f"{subject}: {why}")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One member that differs. `change` says whether it was there at all: null is a value, absence is none.
 
     The pointer is a JSON pointer in which an item of a list stands under what identifies it, not under its place:
@@ -61,7 +60,8 @@ class Field:
     @property
     def member(self) -> str:
         """The member of the rule or version that it lies in; empty for the whole."""
-        return self.pointer.partition("/")[2].partition("/")[0].replace("~1", "/").replace("~0", "~")
+        name = self.pointer[1:].partition("/")[0]
+        return name.replace("~1", "/").replace("~0", "~") if "~" in name else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,7 @@ class Ending:
     by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One rule, or one member of the version beside its rules, that differs."""
 
     subject: Literal["rule", "version"]
@@ -163,16 +162,18 @@ def compare(
     *,
     question: Question = "versions",
     asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
+    hashes: tuple[str | None, str | None] = (None, None),
     table: Table = TABLE,
 ) -> Diff:
     """Every change from one state of a document to another; None stands for a state in which nothing stood.
 
     States are version bodies as recorded; their rules may be only those that hold on a day. `question` and `asked`
-    say for what, and in whose words, and are handed through. Raises BadParameter for two documents, InvalidDocument
+    say for what, and in whose words, and are handed through; `hashes` are those of the canonical bytes, where they are
+    known. Raises BadParameter for two documents, InvalidDocument
     for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
     """
     document = _document(old, new)
-    sides = _side(old, asked[0]), _side(new, asked[1])
+    sides = _side(old, asked[0], hashes[0]), _side(new, asked[1], hashes[1])
     aligned = _aligned(old or {}, new or {})
     found: tuple[Change, ...] = ()
     if sides[0].sha256 != sides[1].sha256:
@@ -196,10 +197,10 @@ def tally(changes: Iterable[Change]) -> dict[str, Json]:
     changes = tuple(changes)
     return {
         "changes": len(changes),
-        "kinds": _counted(change.kind for change in changes),
-        "severities": _counted(change.severity for change in changes),
-        "directions": _counted(direction for change in changes for direction in change.directions),
-        "effects": _counted(effect for change in changes for effect in {effect.id for effect in change.effects}),
+        "kinds": _counted([change.kind for change in changes]),
+        "severities": _counted([change.severity for change in changes]),
+        "directions": _counted([direction for change in changes for direction in change.directions]),
+        "effects": _counted([name for change in changes for name in {effect.id for effect in change.effects}]),
         "needs_review": sum(bool(change.review) for change in changes),
     }
 
@@ -223,10 +224,10 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _side(body: Body | None, asked: Mapping[str, Json]) -> Side:
+def _side(body: Body | None, asked: Mapping[str, Json], digest: str | None) -> Side:
     if body is None:
         return Side(None, None, asked)
-    return Side(f"{body['document']}@{body['number']}", sha256(canonical(body)).hexdigest(), asked)
+    return Side(f"{body['document']}@{body['number']}", digest or sha256(canonical(body)).hexdigest(), asked)
 
 
 def _document(old: Body | None, new: Body | None) -> str | None:
@@ -288,8 +289,7 @@ def _in_rules(aligned: _Aligned, table: Table) -> Iterator[Change]:
     for name in _reading_order(aligned):
         change = _in_rule(name, aligned, table)
         if change:
-            yield replace(
-                change,
+            yield change._replace(
                 old_place=old_places.get(name),
                 new_place=new_places.get(name),
                 old_source=aligned.old.get(name, {}).get("source"),
@@ -318,7 +318,7 @@ def _in_rule(name: str, aligned: _Aligned, table: Table) -> Change | None:
         return _added(new, aligned, table)
     if new is None and old is not None:
         return _removed(old, aligned, table)
-    if old is None or new is None or (name not in aligned.moved and canonical(old) == canonical(new)):
+    if old is None or new is None or (name not in aligned.moved and _same(old, new)):
         return None
     return _changed(old, new, aligned, table)
 
@@ -552,7 +552,7 @@ def _whole(name: str, pointer: str, old: Body, new: Body) -> Field:
 
 def _step(name: str) -> str:
     """One step of a JSON pointer."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+    return f"/{name.replace('~', '~0').replace('/', '~1')}" if "~" in name or "/" in name else f"/{name}"
 
 
 def _seen(before: Parts, after: Parts) -> set[str]:
@@ -585,8 +585,8 @@ def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts)
 
 
 def _same(old: Json, new: Json) -> bool:
-    """Whether two values are the same JSON, in which true, 1 and 1.0 differ."""
-    return old == new if type(old) is type(new) is str else canonical(old) == canonical(new)
+    """Whether two values are the same JSON, in which true, 1 and 1.0 differ, as they do not in Python."""
+    return bool(old == new) and (type(old) is type(new) is str or canonical(old) == canonical(new))
 
 
 def _alike(old: Json, new: Json) -> bool:
@@ -682,10 +682,10 @@ def change_json(change: Change) -> dict[str, Json]:
         "title": change.title,
         "severity": change.severity,
         "directions": list(change.directions),
-        "effects": [_effect_json(effect) for effect in change.effects],
+        "effects": [_effect_json(*effect) for effect in change.effects],
         "review": list(change.review),
-        "fields": [_field_json(one) for one in change.fields],
-        "segments": [_segment_json(segment) for segment in change.segments],
+        "fields": [_field_json(*one) for one in change.fields],
+        "segments": [_segment_json(*segment) for segment in change.segments],
     }
     if change.subject == "rule":
         found["rule_kind"] = change.rule_kind
@@ -698,29 +698,30 @@ def change_json(change: Change) -> dict[str, Json]:
     return found
 
 
-def _effect_json(effect: Effect) -> dict[str, Json]:
+def _effect_json(
+    name: str, words: str, direction: str, severity: str, pointer: str, because: Sequence[str]
+) -> dict[str, Json]:
     return {
-        "id": effect.id,
-        "words": effect.words,
-        "direction": effect.direction,
-        "severity": effect.severity,
-        "pointer": effect.pointer,
-        "because": list(effect.because),
+        "id": name,
+        "words": words,
+        "direction": direction,
+        "severity": severity,
+        "pointer": pointer,
+        "because": list(because),
     }
 
 
-def _field_json(one: Field) -> dict[str, Json]:
-    found: dict[str, Json] = {"pointer": one.pointer, "change": one.change}
-    if one.change != "added":
-        found["old"] = one.old
-    if one.change != "removed":
-        found["new"] = one.new
+def _field_json(pointer: str, change: Presence, old: Json, new: Json) -> dict[str, Json]:
+    found: dict[str, Json] = {"pointer": pointer, "change": change}
+    if change != "added":
+        found["old"] = old
+    if change != "removed":
+        found["new"] = new
     return found
 
 
-def _segment_json(segment: Segment) -> dict[str, Json]:
-    found: dict[str, Json] = {"op": segment.op, "text": segment.text}
-    return found if segment.move is None else {**found, "move": segment.move}
+def _segment_json(op: str, text: str, move: int | None) -> dict[str, Json]:
+    return {"op": op, "text": text} if move is None else {"op": op, "text": text, "move": move}
 
 
 # --- as a patch, RFC 6902 --------------------------------------------------------------------------------

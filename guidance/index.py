@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,15 +26,17 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
-from guidance.model import Document, Json, Revision, Version
-from guidance.register import Awaited, Coming, Late, Span, Stretch, awaited, before, stretches
-from guidance.store import Entry, Recorded, Store, path_of, subject_of
+from guidance.model import Document, Json, Revision, Version, instant_text
+from guidance.register import Awaited, Coming, Late, Span, Stretch, awaited, before, scope, stretches
+from guidance.store import Entry, Recorded, Store, path_of
 
 FORMAT: Final = "4"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
 """What can name a revision."""
+SPOKEN: Final = 20_000
+"""Of so many documents it is remembered which places they speak of."""
 FAR_FEW: Final = 5000
 """From this many new revisions on, rebuilding is quicker than catching up."""
 
@@ -76,6 +79,33 @@ HURRY: Final = (
 )
 
 Row = tuple[Any, ...]
+
+
+class Awaiting(NamedTuple):
+    """What a document awaits in one place after a day."""
+
+    place: str
+    dated: list[bytes]
+    """What has a day, the nearest first, as JSON: so many as were asked for, and one more where there are more."""
+    undated: list[Row]
+    """(overdue, gone, told) of what has none."""
+
+
+class OnDay(NamedTuple):
+    """What a document says in one place on a day, and what it awaits there."""
+
+    place: str
+    end: int
+    state: str
+    version: int | None
+    told: bytes
+    body: bytes
+    """Canonical bytes of the version; empty where there is none."""
+    rules: bytes
+    """The ids of its rules, as JSON; empty where there is none."""
+    awaiting: Awaiting
+
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and of how many."""
 
@@ -216,8 +246,11 @@ class Index:
 
     def __init__(self, path: Path, settings: Sequence[str] = SETTINGS) -> None:
         self.path = path
+        self._place = str(path)
         self._settings = settings
         self._local = threading.local()
+        self._spoken: dict[str, tuple[str, str]] = {}
+        """By document, its home and the places that it spoke of when it was last asked about."""
 
     @property
     def sql(self) -> sqlite3.Connection:
@@ -250,7 +283,7 @@ class Index:
 
     def _lying(self) -> int:
         try:
-            return self.path.stat().st_ino
+            return os.stat(self._place).st_ino  # noqa: PTH116  every answer asks: pathlib costs as much again
         except FileNotFoundError:
             return 0
 
@@ -442,28 +475,22 @@ class Index:
     # --- asking: revisions -------------------------------------------------------------------------------
 
     def _revision(self, where: str, values: Sequence[Any] = ()) -> Revision | None:
-        row = self.sql.execute(f"SELECT * FROM revision {where}", values).fetchone()
-        return self._revision_of(row) if row else None
+        found = self._revisions(where, values)
+        return found[0] if found else None
 
-    def _revision_of(self, row: Row) -> Revision:
-        position, name, seconds, author, act, reason, approved_by, replayed, key = row
-        touched = self.sql.execute(
-            "SELECT document, number FROM touched WHERE position=? ORDER BY document, number", (position,)
-        )
-        subjects = tuple(subject_of(document, number) for document, number in touched)
-        recorded_at = datetime.fromtimestamp(seconds, UTC)
-        return Revision(name, position, recorded_at, author, act, subjects, reason, approved_by, bool(replayed), key)
+    def _revisions(self, where: str, values: Sequence[Any] = ()) -> tuple[Revision, ...]:
+        return tuple(map(_revision_of, self.sql.execute(f"{REVISION} {where}", values).fetchall()))
 
     def revision(self, name: str) -> Revision:
         """A revision by its id, or by the first seven or more letters of it; raises UnknownRevision."""
         if not PREFIX.fullmatch(name):
             raise UnknownRevision(name)
-        rows = self.sql.execute("SELECT * FROM revision WHERE id>=? AND id<? LIMIT 2", (name, name + "g")).fetchall()
-        if len(rows) != 1:
+        found = self._revisions("WHERE id>=? AND id<? LIMIT 2", (name, name + "g"))
+        if len(found) != 1:
             raise UnknownRevision(
-                name, "names more than one revision" if rows else "is not a revision of this register"
+                name, "names more than one revision" if found else "is not a revision of this register"
             )
-        return self._revision_of(rows[0])
+        return found[0]
 
     def revision_at(self, instant: datetime) -> Revision | None:
         """The newest revision recorded by an instant; None before the first."""
@@ -483,17 +510,15 @@ class Index:
 
     def revisions(self, after: int = 0, limit: int = 100) -> tuple[Revision, ...]:
         """Revisions by position, oldest first."""
-        rows = self.sql.execute("SELECT * FROM revision WHERE position>? ORDER BY position LIMIT ?", (after, limit))
-        return tuple(self._revision_of(row) for row in rows.fetchall())
+        return self._revisions("WHERE position>? ORDER BY position LIMIT ?", (after, limit))
 
     def history(self, name: str, position: int, before: int = FOREVER, limit: int = 100) -> tuple[Revision, ...]:
         """Revisions that touched a document up to a position, newest first."""
-        rows = self.sql.execute(
-            "SELECT * FROM revision WHERE position IN (SELECT DISTINCT position FROM touched WHERE document=? "
+        return self._revisions(
+            "WHERE position IN (SELECT DISTINCT position FROM touched WHERE document=? "
             "AND position<=? AND position<? ORDER BY position DESC LIMIT ?) ORDER BY position DESC",
             (name, position, before, limit),
         )
-        return tuple(self._revision_of(row) for row in rows.fetchall())
 
     def recorded(self, position: int, name: str | None = None) -> Iterator[tuple[Revision, list[bytes]]]:
         """Each revision up to a position with the bytes that it recorded (of one document), oldest first."""
@@ -563,11 +588,28 @@ class Index:
 
     def recording(self, name: str, number: int, position: int) -> Revision:
         """The revision that recorded a version as it stood at a position; raises UnknownVersion."""
-        where = "WHERE position=(SELECT max(position) FROM touched WHERE document=? AND number=? AND position<=?)"
-        found = self._revision(where, (name, number, position))
+        found = self._revision(LAST_TOUCHED, (name, number, position))
         if found is None:
             raise UnknownVersion(name, number)
         return found
+
+    def act_on(self, name: str, number: int, position: int) -> Json:
+        """Who recorded a version as it stood at a position, when and why, whatever else was recorded with it.
+
+        Raises UnknownVersion.
+        """
+        row = self.sql.execute(ACT_ON, (name, number, position)).fetchone()
+        if row is None:
+            raise UnknownVersion(name, number)
+        revision, seconds, author, act, reason, approved_by = row
+        return {
+            "id": revision,
+            "recorded_at": instant_text(datetime.fromtimestamp(seconds, UTC)),
+            "author": author,
+            "act": act,
+            "reason": reason,
+            "approved_by": approved_by,
+        }
 
     def periods(self, name: str, number: int, position: int) -> list[Json]:
         """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position."""
@@ -618,8 +660,44 @@ class Index:
 
     def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
         """(jurisdiction, end, state, version, told, body bytes, rule ids) of one document on a day, for each place."""
-        asked = (self.sql.execute(ONE_SPAN, (name, place, day, position)).fetchone() for place in places)
+        asked = (self.sql.execute(ONE_SPAN, (name, day, position, place)).fetchone() for place in places)
         return [row for row in asked if row]
+
+    def on_day(
+        self, name: str, position: int, asked: str | None, day: Callable[[str], date], most: int
+    ) -> tuple[bytes, str, date, list[OnDay]]:
+        """(its canonical bytes, the place that it answers for, the day, what it says and awaits there and in parts).
+
+        One statement, so that no thread takes the interpreter in between. It has to say which places it asks about,
+        so it asks about those of the last time, and again where the document has come to speak of others.
+        """
+        spoken = self._spoken.get(name) or self._speaks(name, position)
+        while True:
+            home = asked or spoken[0]
+            on = day(home)
+            places = scope(spoken[1].split(" "), home)
+            ordinal = on.toordinal()
+            values = (name, ordinal, position, *places, *([most + 1] if places else ()))
+            rows = self.sql.execute(_on_day(len(places)), values).fetchall()
+            if not rows or rows[0][0] is not None:
+                raise UnknownDocument(name)
+            content: bytes = rows[0][5]
+            found = (home_of(content), rows[0][4])
+            if found == spoken:
+                break
+            spoken = found
+        self._remember(name, spoken)
+        said = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], row[8])) for row in rows[1:])
+        return content, home, on, list(map(OnDay._make, said))
+
+    def _speaks(self, name: str, position: int) -> tuple[str, str]:
+        content, named = self.document_row(name, position)
+        return home_of(content), " ".join(named)
+
+    def _remember(self, name: str, spoken: tuple[str, str]) -> None:
+        if len(self._spoken) > SPOKEN:
+            self._spoken.clear()
+        self._spoken[name] = spoken
 
     def all_spans_on(
         self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True
@@ -636,20 +714,17 @@ class Index:
         for name in names:
             yield from self.sql.execute(asked.replace("WHERE", "WHERE d.id=? AND"), (name, *values)).fetchall()
 
-    def coming_of(self, name: str, day: int, position: int, places: Sequence[str], limit: int = 20) -> list[Row]:
-        """(first, overdue, gone, told, jurisdiction, version, rule) of what a document awaits: the nearest first, then
-        all that has no day.
-        """
-        found: list[Row] = []
-        for place in places:
-            rows = self.sql.execute(
-                f"{COMING} ORDER BY first LIMIT ?5", (name, place, day, position, limit + 1)
-            ).fetchall()
-            if len(rows) > limit:
-                undated = self.sql.execute(f"{COMING} AND first={FOREVER}", (name, place, day, position))
-                rows = [*(row for row in rows[:limit] if row[0] < FOREVER), *undated]
-            found += rows
-        return found if len(places) == 1 else sorted(found, key=lambda row: row[:1])
+    def coming_of(self, name: str, day: int, position: int, places: Sequence[str], most: int) -> list[Awaiting]:
+        """What one document awaits after a day, for each place."""
+        asked = (
+            (place, self.sql.execute(COMING, (name, day, position, place, most + 1)).fetchone()) for place in places
+        )
+        return [self._awaiting(name, day, position, place, *found) for place, found in asked]
+
+    def _awaiting(self, name: str, day: int, position: int, place: str, dated: bytes | None, undated: int) -> Awaiting:
+        lines = dated.split(b"\n") if dated else []
+        rows = self.sql.execute(UNDATED, (name, day, position, place)).fetchall() if undated else []
+        return Awaiting(place, lines, rows)
 
     def all_coming(self, day: int, position: int, limit: int = 100) -> list[Row]:
         """(document, first, overdue, gone, told) of what the whole register awaits, the nearest first."""
@@ -689,20 +764,58 @@ class Index:
         )
 
 
+REVISION: Final = (
+    "SELECT position, id, recorded_at, author, act, reason, approved_by, replayed, key, "
+    "(SELECT group_concat(document || iif(number, '@' || number, ''), ' ') FROM "
+    "(SELECT document, number FROM touched t WHERE t.position=revision.position ORDER BY document, number)) "
+    "FROM revision"
+)
 INSERT_REVISION: Final = "INSERT INTO revision VALUES(?,?,?,?,?,?,?,?,?)"
+LAST_TOUCHED: Final = "WHERE position=(SELECT max(position) FROM touched WHERE document=? AND number=? AND position<=?)"
+ACT_ON: Final = f"SELECT id, recorded_at, author, act, reason, approved_by FROM revision {LAST_TOUCHED}"
+_SPAN: Final = "jurisdiction, end, state, version, told, body"
 LAST_SPAN: Final = (
-    f"SELECT * FROM span WHERE document=?1 AND jurisdiction=?2 AND end={FOREVER} AND since<=?4 "
+    f"SELECT {_SPAN}, first, till FROM span WHERE document=?1 AND jurisdiction=?4 AND end={FOREVER} AND since<=?3 "
     "ORDER BY since DESC LIMIT 1"
 )
 """The one without an end: at every position one is believed, and it is the one that was begun last."""
 ONE_SPAN: Final = (
     "SELECT found.jurisdiction, found.end, found.state, found.version, found.told, b.content, b.rules FROM ("
-    f"SELECT * FROM ({LAST_SPAN}) WHERE first<=?3 AND till>?4 "
-    "UNION ALL SELECT * FROM span WHERE document=?1 AND jurisdiction=?2 "
-    f"AND end>?3 AND end<{FOREVER} AND first<=?3 AND since<=?4 AND till>?4 LIMIT 1"
+    f"SELECT {_SPAN} FROM ({LAST_SPAN}) WHERE first<=?2 AND till>?3 "
+    f"UNION ALL SELECT {_SPAN} FROM span WHERE document=?1 AND jurisdiction=?4 "
+    f"AND end>?2 AND end<{FOREVER} AND first<=?2 AND since<=?3 AND till>?3 LIMIT 1"
     ") found LEFT JOIN body b ON b.id=found.body"
 )
 """What an old revision believed is found as quickly as the newest: no row of what followed is passed by."""
+_AWAITED: Final = "FROM coming WHERE document=?1 AND jurisdiction=?4 AND first>?2 AND gone>?2 AND since<=?3 AND till>?3"
+_NEAREST: Final = (
+    "(SELECT CAST(group_concat(told, char(10)) AS BLOB) FROM "
+    f"(SELECT told {_AWAITED} AND first<{FOREVER} ORDER BY first LIMIT ?5)), "
+    f"EXISTS (SELECT 1 {_AWAITED} AND first>={FOREVER})"
+)
+"""What has a day, a line each, and whether there is something without: as JSON it holds no line end of its own."""
+COMING: Final = f"SELECT {_NEAREST}"
+UNDATED: Final = f"SELECT overdue, gone, told {_AWAITED} AND first={FOREVER}"
+
+
+@lru_cache
+def _on_day(places: int) -> str:
+    """A row for the document, without a place, and one for each of so many places, which follow the third parameter;
+    after them, how much of what is awaited."""
+    own = (
+        "SELECT NULL, NULL, NULL, NULL, d.named, b.content, NULL, NULL, NULL "
+        "FROM document d JOIN body b ON b.id=d.body WHERE d.id=?1 AND d.since<=?3 AND d.till>?3"
+    )
+    one = ONE_SPAN.replace("b.content, b.rules", f"ifnull(b.content, x''), ifnull(b.rules, x''), {_NEAREST}")
+    numbered = (one.replace("?5", f"?{places + 4}").replace("?4", f"?{place + 4}") for place in range(places))
+    return " UNION ALL ".join([own, *numbered])
+
+
+def home_of(content: bytes) -> str:
+    """The jurisdiction for which a question about a document that names none is answered."""
+    return str(orjson.loads(content)["jurisdictions"][0])
+
+
 ALL_SPANS: Final = (
     "SELECT d.id, d.named, db.content, s.jurisdiction, s.end, s.state, s.version, s.told, b.content "
     "FROM document d CROSS JOIN span s ON s.document=d.id LEFT JOIN body b ON b.id=s.body "
@@ -713,10 +826,6 @@ BODILESS: Final = (
     "b.content FROM document d CROSS JOIN span s ON s.document=d.id LEFT JOIN body b ON b.id=s.body ",
     "NULL FROM document d CROSS JOIN span s ON s.document=d.id ",
 )
-COMING: Final = (
-    "SELECT first, overdue, gone, told, jurisdiction, version, rule FROM coming "
-    "WHERE document=?1 AND jurisdiction=?2 AND first>?3 AND gone>?3 AND since<=?4 AND till>?4"
-)
 KEYS: Final = {
     "document": (("id", 0),),
     "version": (("document", 0), ("number", 1)),
@@ -724,6 +833,13 @@ KEYS: Final = {
     "span": (("document", 0), ("jurisdiction", 1), ("end", 3)),
     "coming": (("document", 0), ("jurisdiction", 1), ("first", 5), ("version", 2), ("rule", 3), ("told", 8)),
 }
+
+
+def _revision_of(row: Row) -> Revision:
+    position, name, seconds, author, act, reason, approved_by, replayed, key, subjects = row
+    told = tuple(subjects.split(" ")) if subjects else ()
+    recorded_at = datetime.fromtimestamp(seconds, UTC)
+    return Revision(name, position, recorded_at, author, act, told, reason, approved_by, bool(replayed), key)
 
 
 def _revision_row(revision: Revision) -> Row:

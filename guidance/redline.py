@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from itertools import chain, count, groupby
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
@@ -53,8 +53,10 @@ _VERBS: Final = (
 
 def _any_case(words: Iterable[str]) -> str:
     """A pattern for any of the words, by first letter, so that most text fails at once; capital or not."""
-    starts = groupby(sorted(words), key=lambda word: word[0])
-    return "|".join(f"[{first}{first.upper()}](?:{'|'.join(word[1:] for word in run)})" for first, run in starts)
+    starts = {first: [word[1:] for word in run] for first, run in groupby(sorted(words), key=itemgetter(0))}
+    letters = "".join(starts)
+    each = "|".join(f"[{first}{first.upper()}](?:{'|'.join(rest)})" for first, rest in starts.items())
+    return f"(?=[{letters}{letters.upper()}])(?:{each})"
 
 
 _SIMPLE_UNIT: Final = (
@@ -66,10 +68,10 @@ _UNIT: Final = rf"(?:[\s-]?{_SIMPLE_UNIT}(?:/{_SIMPLE_UNIT})*+(?!\w))"
 _DIGITS: Final = r"\d++(?:[.,:/]\d++)*+"
 _SIGN: Final = r"(?:[<>]=?|[≤≥=±~])\s*"
 _NUMBER: Final = rf"(?=[\d<>≤≥=±~])(?:{_SIGN})?{_DIGITS}(?:\s?[-–]\s?{_DIGITS})?(?:{_UNIT}|(?!\w))"
-_NUMBER_WORD: Final = rf"(?:{_any_case(NUMBER_WORDS)})\b{_UNIT}?"
-_DENIED: Final = rf"(?:{_any_case(_VERBS)})\s+not\b"
-_WORD: Final = r"\w+(?:['’.,/-]\w+)*"
-_TOKEN: Final = re.compile(rf"(?:{_NUMBER}|{_NUMBER_WORD}|{_DENIED}|{_WORD}|[^\w\s])\s*|\s+")
+_NUMBER_WORD: Final = rf"{_any_case(NUMBER_WORDS)}\b{_UNIT}?"
+_DENIED: Final = rf"{_any_case(_VERBS)}\s+not\b"
+_WORD: Final = r"\w++(?:['’.,/-]\w++)*+"
+_TOKEN: Final = re.compile(rf"(?:{_NUMBER}|{_NUMBER_WORD}|{_DENIED}|{_WORD}|[^\w\s])\s*+|\s++")
 _SENTENCE: Final = re.compile(r"(?!\Z)[^.!?;\n]*+(?:[.!?;](?!\s)[^.!?;\n]*+)*+(?:[.!?;]\s+|\n\s*|\Z)")
 
 _TINY: Final = frozenset({"the", "a", "an", "of", "to", "in", "for", ","})
@@ -101,7 +103,7 @@ def redline(old: str, new: str) -> tuple[Segment, ...]:
         return (Segment(op, old or new),) if old or new else ()
     before, after = _SENTENCE.findall(old), _SENTENCE.findall(new)
     if len(before) == len(after) == 1:
-        return tuple(_merged(_stretch(before, after, {})))
+        return tuple(_stretch(before, after, {}))
     moves = _moves(before, after)
     found: list[Segment] = []
     for same, i1, i2, j1, j2 in _blocks(before, after, moves):
@@ -120,6 +122,8 @@ def tokens(text: str) -> list[str]:
 def moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
     """The fewest names that changed place between two orders of the same names; the same set both ways round."""
     first, second = sorted((tuple(old), tuple(new)))
+    if first == second:
+        return set()
     place = {name: index for index, name in enumerate(second)}
     stayed = _increasing([place[name] for name in first])
     return {name for index, name in enumerate(first) if index not in stayed}
@@ -157,7 +161,8 @@ def _tell(word: str, found: dict[str, list[str]]) -> None:
 
 
 def _difference(what: str, old: list[str], new: list[str]) -> str:
-    gone, come = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    before, after = Counter(old), Counter(new)
+    gone, come = before - after, after - before
     if not gone and not come:
         return f"{what} stand in another order"
     return f"{what}: {', '.join(gone.elements()) or 'none'} became {', '.join(come.elements()) or 'none'}"
@@ -199,18 +204,26 @@ def _blocks(a: Sequence[str], b: Sequence[str], moves: Moves) -> list[_Block]:
     """Opcodes of the longest common subsequence. A moved sentence is common to nothing, so that it shows."""
     if len(a) * len(b) > _LARGE:
         return [(False, 0, len(a), 0, len(b))]
-    numbers: dict[str, int] = {}
-    for piece in chain(a, b):
-        numbers.setdefault(piece, len(numbers))
+    numbers = dict(zip(chain(a, b), count(), strict=False))
     right = [numbers[piece] for piece in b]
     for piece in a if moves else ():
         if piece.strip() in moves:
-            numbers[piece] = len(numbers) + moves[piece.strip()]
+            numbers[piece] = len(a) + len(b) + moves[piece.strip()]
     left = [numbers[piece] for piece in a]
-    return _alternating(
-        (code.tag == "equal", code.src_start, code.src_end, code.dest_start, code.dest_end)
-        for code in Indel.opcodes(left, right)
-    )
+    return _turns((one.a, one.b, one.size) for one in Indel.opcodes(left, right).as_matching_blocks())
+
+
+def _turns(matches: Iterable[tuple[int, int, int]]) -> list[_Block]:
+    """What is the same and what is not, by turns."""
+    found: list[_Block] = []
+    i = j = 0
+    for i1, j1, size in matches:
+        if i < i1 or j < j1:
+            found.append((False, i, i1, j, j1))
+        i, j = i1 + size, j1 + size
+        if size:
+            found.append((True, i1, i, j1, j))
+    return found
 
 
 def _stretch(before: Sequence[str], after: Sequence[str], moves: Moves) -> Iterable[Segment]:
@@ -222,8 +235,10 @@ def _stretch(before: Sequence[str], after: Sequence[str], moves: Moves) -> Itera
     for same, i1, i2, j1, j2 in blocks:
         if same:
             yield Segment("kept", "".join(a[i1:i2]))
-        else:
+            continue
+        if i1 < i2:
             yield from _texts("deleted", a[i1:i2], moves)
+        if j1 < j2:
             yield from _texts("inserted", b[j1:j2], moves)
 
 
@@ -246,21 +261,21 @@ def _cut(sentences: Iterable[str], moves: Moves) -> list[str]:
     return [piece for text in sentences for piece in ([text] if text.strip() in moves else tokens(text))]
 
 
-def _joined(blocks: Sequence[_Block], a: Sequence[str]) -> list[_Block]:
+def _joined(blocks: list[_Block], a: Sequence[str]) -> list[_Block]:
     """Blocks in which a tiny common word between two changes belongs to the change."""
-    edge = len(blocks) - 1
-    return _alternating(
-        (same and not (0 < n < edge and _is_tiny(a[i1:i2])), i1, i2, j1, j2)
-        for n, (same, i1, i2, j1, j2) in enumerate(blocks)
-    )
+    tiny = {block for block in blocks[1:-1] if block[0] and _is_tiny(a, block)}
+    return _alternating((False, *block[1:]) if block in tiny else block for block in blocks) if tiny else blocks
 
 
-def _is_tiny(pieces: Sequence[str]) -> bool:
-    return len(pieces) <= 2 and all(piece.strip().casefold() in _TINY for piece in pieces)
+def _is_tiny(a: Sequence[str], block: _Block) -> bool:
+    _, i1, i2, _, _ = block
+    return i2 - i1 <= 2 and all(piece.strip().casefold() in _TINY for piece in a[i1:i2])
 
 
 def _is_confetti(blocks: Sequence[_Block], a: Sequence[str], b: Sequence[str]) -> bool:
     """Whether most of the text changed and what was kept lies about in more than two pieces."""
+    if len(blocks) < 5:
+        return False
     kept = [sum(map(len, a[i1:i2])) for same, i1, i2, _, _ in blocks if same]
     whole = sum(map(len, a)) + sum(map(len, b))
     return len(kept) > 2 and 2 * sum(kept) < (1 - _HEAVY) * whole
@@ -268,13 +283,13 @@ def _is_confetti(blocks: Sequence[_Block], a: Sequence[str], b: Sequence[str]) -
 
 def _texts(op: Op, pieces: Sequence[str], moves: Moves) -> Iterable[Segment]:
     """The pieces as one segment, but each moved sentence as its own."""
-    if not moves and pieces:
-        yield Segment(op, "".join(pieces))
-    for move, run in groupby(pieces if moves else (), key=lambda piece: moves.get(piece.strip())):
-        yield Segment(op, "".join(run), move)
+    if not moves:
+        return [Segment(op, "".join(pieces))]
+    runs = groupby(pieces, key=lambda piece: moves.get(piece.strip()))
+    return [Segment(op, "".join(run), move) for move, run in runs]
 
 
 def _merged(segments: Iterable[Segment]) -> Iterable[Segment]:
     """Neighbours of one sort made one."""
     for (op, move), run in groupby(segments, key=itemgetter(0, 2)):
-        yield Segment(op, "".join(segment.text for segment in run), move)
+        yield Segment(op, "".join([segment.text for segment in run]), move)

@@ -161,8 +161,7 @@ class Finding(NamedTuple):
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """A finding as the table judges it."""
 
     id: str
@@ -189,7 +188,7 @@ def judged(findings: Iterable[Finding], rules: Sequence[Body], table: Table = TA
 
 def most(severities: Iterable[Severity]) -> Severity:
     """The most severe, editorial where there is none."""
-    return max(severities, key=SEVERITIES.index, default="editorial")
+    return SEVERITIES[max(map(SEVERITIES.index, severities), default=0)]
 
 
 def reading(rule: Body) -> Reading:

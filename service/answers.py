@@ -6,8 +6,8 @@ asked, what was selected, the revision, and the next day on which it changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ import orjson
 
 from guidance.archive import Archive
 from guidance.errors import UnknownAuthority, UnknownDocument, UnknownMedicine, UnknownRevision
-from guidance.index import FOREVER, Row
+from guidance.index import FOREVER, Awaiting, OnDay, Row, home_of
 from guidance.model import Json, Period, Revision, instant_text, sha256
 from guidance.register import IN_FORCE, Span, applying, scope
 from guidance.search import as_json
@@ -24,8 +24,8 @@ from guidance.vocabulary import AUTHORITIES, within
 from service.clock import today
 from service.params import At
 
-COMING_SHOWN: Final = 20
-"""Dated things that are coming, shown at most for one document and jurisdiction; things without a day always are."""
+COMING_SHOWN: Final = 10
+"""Dated things that are coming, told at most of one document; things without a day are all told."""
 FILTERS: Final = ("medicine", "authority", "kind", "cohort")
 """Members of a question that an answer repeats only where they were given."""
 CHUNK: Final = 32 * 1024
@@ -46,16 +46,13 @@ class Question:
 
     def asked(self, **more: Any) -> dict[str, Any]:
         """The question as it was put, for the answer to repeat."""
-        told = {
+        return {
             **more,
             "on": self.on.isoformat() if self.on else None,
             "at": self.at.text if self.at else None,
             "jurisdiction": self.jurisdiction,
+            **{name: value for name in FILTERS if (value := getattr(self, name)) is not None},
         }
-        for name in FILTERS:
-            if (value := getattr(self, name)) is not None:
-                told[name] = value
-        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +65,16 @@ class Register:
     home: str
     """The jurisdiction whose day is today where nothing else says."""
     revision: Revision | None
+    stamp: tuple[int, int]
+    """Of the store, from before it was looked at."""
     table: Table = TABLE
     """The table by which changes are judged."""
 
     @classmethod
     def look(cls, archive: Archive, question: Question, now: datetime, home: str, table: Table = TABLE) -> Register:
         """Raises UnknownRevision where the question looks from a revision that is none."""
-        return cls(archive, question, now, home, archive.at(question.at.meaning if question.at else None), table)
+        stamp, revision = archive.seen_at(question.at.meaning if question.at else None)
+        return cls(archive, question, now, home, revision, stamp, table)
 
     def looking(self, at: At | None) -> Register:
         """The same question, looked at from another revision."""
@@ -125,28 +125,27 @@ def _told(revision: Revision | None) -> Json:
 # --- one document on a day -------------------------------------------------------------------------------
 
 
-def document(register: Register, name: str) -> Json:
-    """What one document says on a day; raises UnknownDocument."""
+def document(register: Register, name: str, most: int = COMING_SHOWN) -> Json:
+    """What one document says on a day, with the nearest things that are coming; raises UnknownDocument."""
     if register.revision is None:
         return _nothing_yet(register, name)
-    content, named = register.archive.index.document_row(name, register.position)
-    home = register.question.jurisdiction or _home(content)
-    on = register.day(home)
-    places = scope(named, home)
-    rows = register.archive.index.spans_on(name, on.toordinal(), register.position, places)
-    coming = _coming(register, name, on, places)
-    selected, parts = _selected(home, rows)
-    applies = selected["state"] in IN_FORCE
+    content, home, on, rows = register.archive.index.on_day(
+        name, register.position, register.question.jurisdiction, register.day, most
+    )
+    coming = Coming.of(on, [row.awaiting for row in rows], most)
+    selected = next((row for row in rows if row.place in within(home)), None)
+    told = _told_of(selected) if selected else Span(home, Period(date.min), "nothing-recorded").json()
     return {
         **register.head(document=name),
         "on": on.isoformat(),
         "jurisdiction": home,
         "document": orjson.Fragment(content.rstrip()),
-        "selected": selected["told"],
-        "version": _version(selected) if applies else None,
-        "parts": [{**part["told"], "rules": _holding(part)} for part in parts],
-        "coming": [orjson.Fragment(item.told) for item in coming],
-        "next_change_on": _iso(min((*(row[1] for row in rows), *(item.changes for item in coming)), default=FOREVER)),
+        "selected": told,
+        "version": _version(selected, told) if selected and selected.state in IN_FORCE else None,
+        "parts": [_part(row) for row in rows if row is not selected],
+        "coming": list(map(orjson.Fragment, coming.told)),
+        "more_coming": coming.more,
+        "next_change_on": _iso(min([coming.changes, *[row.end for row in rows]])),
     }
 
 
@@ -156,57 +155,63 @@ def _nothing_yet(register: Register, name: str) -> Json:
     if tip is None:
         raise UnknownDocument(name)
     content, _ = register.archive.index.document_row(name, tip.position)
-    home = register.question.jurisdiction or _home(content)
+    home = register.question.jurisdiction or home_of(content)
     return {
         **register.head(document=name),
         "on": register.day(home).isoformat(),
         "jurisdiction": home,
         "document": None,
-        "selected": _unspoken(home)["told"],
+        "selected": Span(home, Period(date.min), "nothing-recorded").json(),
         "version": None,
         "parts": [],
         "coming": [],
+        "more_coming": False,
         "next_change_on": None,
     }
 
 
-def _home(content: bytes) -> str:
-    return str(orjson.loads(content)["jurisdictions"][0])
+def _told_of(row: OnDay) -> Json:
+    return orjson.loads(row.told)
 
 
-def _selected(asked: str, rows: Sequence[Row]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The row that answers for the place asked about, and those of its parts that have a word of their own."""
-    found = [
-        {"state": state, "told": orjson.loads(told), "body": body, "rules": rules, "place": place}
-        for place, _, state, _, told, body, rules in rows
-    ]
-    whole = next((row for row in found if row["place"] in within(asked)), None)
-    return whole or _unspoken(asked), [row for row in found if row is not whole]
-
-
-def _unspoken(asked: str) -> dict[str, Any]:
-    span = Span(asked, Period(date.min), "nothing-recorded")
-    return {"state": span.state, "told": span.json(), "body": None, "rules": None, "place": asked}
-
-
-def _version(selected: Mapping[str, Any]) -> Json:
+def _version(row: OnDay, told: Json) -> Json:
     """The selected version with the rules that hold: its bytes as they are, unless some of them do not."""
-    left_out = set(selected["told"]["left_out"])
+    left_out = set(told["left_out"])
     if not left_out:
-        return orjson.Fragment(selected["body"].rstrip())
-    body = orjson.loads(selected["body"])
+        return orjson.Fragment(row.body.rstrip())
+    body = orjson.loads(row.body)
     return {**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]}
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What holds in one place on a day: what was selected, and the version's JSON with the rules that hold, if any."""
+def _part(row: OnDay) -> Json:
+    """A part of the place asked about that has a word of its own, with the ids of the rules that hold there."""
+    told = _told_of(row)
+    if row.state not in IN_FORCE:
+        return {**told, "rules": []}
+    left_out = set(told["left_out"])
+    rules = [rule for rule in orjson.loads(row.rules) if rule not in left_out] if left_out else None
+    return {**told, "rules": orjson.Fragment(row.rules) if rules is None else rules}
 
-    told: Json
-    body: Json
+
+class Held(NamedTuple):
+    """A version's JSON with the rules that hold, and the hash of its canonical bytes where all of them do."""
+
+    body: Json = None
+    sha256: str | None = None
 
 
-def in_force(register: Register, name: str) -> dict[str, InForce]:
+class InForce(NamedTuple):
+    """What holds in one place on a day, and the state of it; nothing may hold."""
+
+    state: str
+    held: Held
+
+
+Reading = dict[tuple[bytes, frozenset[str]], Held]
+"""What was read, by bytes and the rules left out: the same version is the same value."""
+
+
+def in_force(register: Register, name: str, read: Reading) -> dict[str, InForce]:
     """What one document says on the question's day, for each place of the question."""
     if register.revision is None:
         return {}
@@ -216,63 +221,78 @@ def in_force(register: Register, name: str) -> dict[str, InForce]:
         return {}
     places = scope(named, register.question.jurisdiction)
     rows = register.archive.index.spans_on(name, register.day().toordinal(), register.position, places)
-    return {row[0]: _in_force(row) for row in rows}
+    return {row[0]: InForce(row[2], _held(row, read)) for row in rows}
 
 
-def _in_force(row: Row) -> InForce:
+def _held(row: Row, read: Reading) -> Held:
     _, _, state, _, said, body, _ = row
-    told = orjson.loads(said)
     if state not in IN_FORCE:
-        return InForce(told, None)
-    holds, left_out = orjson.loads(body), set(told["left_out"])
-    if left_out:
-        holds["rules"] = [rule for rule in holds["rules"] if rule["id"] not in left_out]
-    return InForce(told, holds)
+        return Held()
+    key = body, frozenset(orjson.loads(said)["left_out"])
+    if key not in read:
+        read[key] = _without(*key)
+    return read[key]
 
 
-def _holding(row: Mapping[str, Any]) -> Json:
-    """The ids of the rules that hold."""
-    if row["state"] not in IN_FORCE:
-        return []
-    left_out = set(row["told"]["left_out"])
-    rules = row["rules"]
-    return [rule for rule in orjson.loads(rules) if rule not in left_out] if left_out else orjson.Fragment(rules)
+def _without(content: bytes, left_out: frozenset[str]) -> Held:
+    body = orjson.loads(content)
+    if not left_out:
+        return Held(body, sha256(content))
+    return Held({**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]})
 
 
-class Awaited(NamedTuple):
-    """One thing that is coming, ready to be sent, and the next day on which another thing is to be said of it."""
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What is coming, ready to be sent: dated things first, the nearest of them first."""
 
-    told: bytes
-    changes: int = FOREVER
+    told: list[bytes]
+    more: bool
+    """Whether there are more things with a day than are told."""
+    changes: int
+    """The next day on which another thing is to be said of one that has no day."""
 
-
-def _coming(register: Register, name: str, on: date, places: Sequence[str]) -> list[Awaited]:
-    rows = register.archive.index.coming_of(name, on.toordinal(), register.position, places, COMING_SHOWN)
-    kept = rows if len(places) == 1 or len(rows) < 2 else _unrepeated(rows)
-    return [
-        Awaited(told) if first < FOREVER else _undated(told, overdue, gone, on.toordinal())
-        for first, overdue, gone, told, *_ in kept
-    ]
-
-
-def _unrepeated(rows: Sequence[Row]) -> Iterator[Row]:
-    """Without the rows that say of a part what another one says of the whole."""
-    said = {(row[4], *_words(row)) for row in rows}
-    return (row for row in rows if not any((whole, *_words(row)) in said for whole in within(row[4])[1:]))
-
-
-def _words(row: Row) -> tuple[Json, ...]:
-    """What a row says, wherever it says it."""
-    first, _, _, told, _, version, rule = row
-    value = {} if first < FOREVER else orjson.loads(told)
-    return version, rule, first, value.get("expected"), value.get("trigger")
+    @classmethod
+    def of(cls, on: date, awaiting: Sequence[Awaiting], most: int) -> Coming:
+        """Of what some places await; what a part awaits as its whole does is told once."""
+        dated, undated = _lines(awaiting), _undated(awaiting)
+        told = dated[:most]
+        changes = FOREVER
+        for overdue, gone, said in undated:
+            changed = min((day for day in (overdue, gone) if day > on.toordinal()), default=FOREVER)
+            state = "outstanding" if overdue <= on.toordinal() else "coming"
+            told.append(orjson.dumps({**orjson.loads(said), "state": state, "changes_on": _iso(changed)}))
+            changes = min(changes, changed)
+        return cls(told, len(dated) > most, changes)
 
 
-def _undated(told: bytes, overdue: int, gone: int, on: int) -> Awaited:
-    """A thing without a day: outstanding once its expected time has passed; it says when it next changes."""
-    state = "outstanding" if overdue <= on else "coming"
-    changes = min((day for day in (overdue, gone) if day > on), default=FOREVER)
-    return Awaited(orjson.dumps({**orjson.loads(told), "state": state, "changes_on": _iso(changes)}), changes)
+def _lines(awaiting: Sequence[Awaiting]) -> list[bytes]:
+    """What has a day, the nearest first, of all places."""
+    speaking = [(one.place, one.dated) for one in awaiting if one.dated]
+    kept = _unrepeated(speaking) if len(speaking) > 1 else speaking
+    if len(kept) < 2:
+        return kept[0][1] if kept else []
+    return sorted((told for _, said in kept for told in said), key=lambda told: str(orjson.loads(told)["from"]))
+
+
+def _unrepeated(speaking: Sequence[tuple[str, list[bytes]]]) -> list[tuple[str, list[bytes]]]:
+    """What is said of each place; without what is said of a part, and in the same words of its whole."""
+    words = {place: [told.partition(b",")[2] for told in said] for place, said in speaking}
+    kept = []
+    for place, said in speaking:
+        wholes = set().union(*(words[whole] for whole in within(place)[1:] if whole in words))
+        own = [told for told, word in zip(said, words[place], strict=True) if word not in wholes] if wholes else said
+        if own:
+            kept.append((place, own))
+    return kept
+
+
+def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
+    """What has no day, of all places."""
+    speaking = [(one.place, [row[2] for row in one.undated]) for one in awaiting if one.undated]
+    if len(speaking) < 2:
+        return [row for one in awaiting for row in one.undated]
+    kept = dict(_unrepeated(speaking))
+    return [row for one in awaiting for row in one.undated if row[2] in kept.get(one.place, ())]
 
 
 def _iso(ordinal: int) -> str | None:
@@ -288,14 +308,14 @@ def rules(register: Register) -> Iterator[bytes]:
     head = orjson.dumps({**register.head(), "on": on.isoformat()})
     yield head[:-1] + b',"rules":['
     yield from _listed(item for name, rows in _by_document(register, on) for item in _rules_of(register, name, rows))
-    days: set[int] = set()
+    met = Met()
     yield b'],"documents":['
     told = _by_document(register, on, bodies=False)
-    yield from _listed(_document_told(name, rows[0][2], rows, days) for name, rows in told)
+    yield from _listed(_document_told(name, rows[0][2], rows, met) for name, rows in told)
     yield b'],"coming":['
     told = _by_document(register, on, bodies=False)
-    yield from _listed(item for name, rows in told for item in _coming_in(register, on, name, rows, days))
-    yield b'],"next_change_on":' + orjson.dumps(_iso(min(days, default=FOREVER))) + b"}"
+    yield from _listed(item for name, rows in told for item in _coming_in(register, on, name, rows, met))
+    yield b"]," + orjson.dumps(met.json())[1:]
 
 
 def _listed(items: Iterable[Json]) -> Iterator[bytes]:
@@ -344,9 +364,22 @@ def _in_scope(rows: list[Row], asked: str | None) -> list[Row]:
     return [by_place[place] for place in order if place in by_place]
 
 
-def _document_told(name: str, content: bytes, rows: Sequence[Row], days: set[int]) -> Json:
-    """What is said of one document; the days on which that changes are added to `days`."""
-    days.update(row[4] for row in rows)
+@dataclass(slots=True)
+class Met:
+    """What was met while documents were told one after another."""
+
+    days: set[int] = field(default_factory=set)
+    """On which something that was told changes."""
+    more: bool = False
+    """Whether more is coming than was told of one of them."""
+
+    def json(self) -> Json:
+        return {"more_coming": self.more, "next_change_on": _iso(min(self.days, default=FOREVER))}
+
+
+def _document_told(name: str, content: bytes, rows: Sequence[Row], met: Met) -> Json:
+    """What is said of one document."""
+    met.days.update(row[4] for row in rows)
     return {
         "document": name,
         "title": orjson.loads(content)["title"],
@@ -354,12 +387,15 @@ def _document_told(name: str, content: bytes, rows: Sequence[Row], days: set[int
     }
 
 
-def _coming_in(register: Register, on: date, name: str, rows: Sequence[Row], days: set[int]) -> Iterator[Json]:
-    """What one document awaits; the days on which that changes are added to `days`."""
+def _coming_in(register: Register, on: date, name: str, rows: Sequence[Row], met: Met) -> Iterator[Json]:
+    """What one document awaits."""
+    places = [row[3] for row in rows]
+    awaiting = register.archive.index.coming_of(name, on.toordinal(), register.position, places, COMING_SHOWN)
+    coming = Coming.of(on, awaiting, COMING_SHOWN)
+    met.days.add(coming.changes)
+    met.more |= coming.more
     lead = b'{"document":' + orjson.dumps(name) + b","
-    for item in _coming(register, name, on, [row[3] for row in rows]):
-        days.add(item.changes)
-        yield orjson.Fragment(lead + item.told[1:])
+    yield from (orjson.Fragment(lead + told[1:]) for told in coming.told)
 
 
 def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Json]:
@@ -473,9 +509,9 @@ def medicine(register: Register, inn: str) -> Json:
         raise UnknownMedicine(inn)
     on = register.day()
     found = list(_of_documents(register, list(contents), on))
-    days: set[int] = set()
-    told = [_document_told(name, contents[name], rows, days) for name, rows in found]
-    coming = [item for name, rows in found for item in _coming_in(register, on, name, rows, days)]
+    met = Met()
+    told = [_document_told(name, contents[name], rows, met) for name, rows in found]
+    coming = [item for name, rows in found for item in _coming_in(register, on, name, rows, met)]
     spans = [orjson.loads(orjson.dumps(span)) for item in told for span in item["selected"]]
     codes = {(code["system"], code["code"]) for span in spans for code in span["codes"] if code["inn"] == inn}
     return {
@@ -485,7 +521,7 @@ def medicine(register: Register, inn: str) -> Json:
         "codes": [{"system": system, "code": code} for system, code in sorted(codes)],
         "documents": told,
         "coming": coming,
-        "next_change_on": _iso(min(days, default=FOREVER)),
+        **met.json(),
     }
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.clock import Clock
 
@@ -23,16 +22,14 @@ ANSWERED: Final = ("200", "304")
 KEYS: Final = ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(NamedTuple):
     """Permission to keep an answer: the state of the store that it was made from, and when it goes stale."""
 
     stamp: Stamp
     until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     keep: Keep
     status: str
     headers: list[tuple[str, str]]
@@ -63,7 +60,7 @@ class Cache:
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "GET" or not self.size:
             return self.inner(environ, start)
-        key = tuple(environ.get(name) for name in KEYS)
+        key = tuple(map(environ.get, KEYS))
         kept = self.held.get(key)
         if kept is not None:
             if kept.keep.stamp == self.stamp() and (kept.keep.until is None or self.clock() < kept.keep.until):

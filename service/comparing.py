@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
 from guidance import changes
 from guidance.changes import Change, Diff, Question
 from guidance.errors import BadParameter
-from guidance.model import Json, Sides, day_of
+from guidance.model import Json, Sides, day_of, sha256
 from guidance.register import scope
 from guidance.vocabulary import within
 from service import answers, params
 from service.answers import Register
 
 SIDES: Final = "give two versions (from=@2&to=@3), two days (from=2019-12-01&to=2020-02-01), or from_at and to_at"
-ACT: Final = frozenset({"id", "recorded_at", "author", "act", "reason", "approved_by"})
 DOCUMENTS_LIMIT: Final = 2000
 """Changed documents in one answer at most."""
 
@@ -31,6 +30,8 @@ class State:
     body: Json
     asked: Mapping[str, Json]
     position: int
+    sha256: str | None = None
+    """The hash of the body's canonical bytes, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,31 @@ def no_patch(given: Mapping[str, str]) -> Json:
 
 def _asked(register: Register, name: str, given: Mapping[str, str]) -> tuple[Question, str, list[Pair]]:
     """Which question is asked, whether its sides are in order, and the pairs to compare."""
-    if "from_at" in given or "to_at" in given:
-        old, new = _looks(register, given)
-        if "on" in given:
-            return "corrections", _order(old.position, new.position), _of_days(name, old, new)
-        return "revisions", _order(old.position, new.position), _of_revisions(name, old, new)
-    _two_sides(given)
-    if "@" in given["from"]:
+    if "@" in given.get("from", "") and "from_at" not in given and "to_at" not in given:
+        _two_sides(given)
         first, second = (_number(given, side, name) for side in ("from", "to"))
         pair = Pair(_of_version(register, name, first), _of_version(register, name, second), {})
         return "versions", _order(first, second), [pair]
+    looked = _looked(register, given)
+    return looked.question, looked.order, _pairs(name, looked)
+
+
+class _Looked(NamedTuple):
+    """The question between two days or two moments, the order of its sides, and the register as each has it."""
+
+    question: Question
+    order: str
+    old: Register
+    new: Register
+
+
+def _looked(register: Register, given: Mapping[str, str]) -> _Looked:
+    if "from_at" in given or "to_at" in given:
+        old, new = _looks(register, given)
+        return _Looked("corrections" if "on" in given else "revisions", _order(old.position, new.position), old, new)
+    _two_sides(given)
     days = [day_of(given[side], side) for side in ("from", "to")]
-    return "in-force", _order(*days), _of_days(name, *(_on(register, day) for day in days))
+    return _Looked("in-force", _order(*days), *(_on(register, day) for day in days))
 
 
 def _order(old: int | date, new: int | date) -> str:
@@ -141,17 +155,24 @@ def _on(register: Register, day: date) -> Register:
 
 def _of_version(register: Register, name: str, number: int) -> State:
     content = register.archive.index.version(name, number, register.position)
-    return State(orjson.loads(content), {"version": number}, register.position)
+    return State(orjson.loads(content), {"version": number}, register.position, sha256(content))
+
+
+def _pairs(name: str, looked: _Looked) -> list[Pair]:
+    if looked.question == "revisions":
+        return _of_revisions(name, looked.old, looked.new)
+    return _of_days(name, looked.old, looked.new)
 
 
 def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
     """A pair for each place of the question; places whose two sides are the same as another's go with that one."""
-    found: dict[tuple[bytes, bytes], tuple[State, State, list[str]]] = {}
-    sides = [answers.in_force(side, name) for side in (old, new)]
+    found: dict[tuple[int, str, int, str], tuple[State, State, list[str]]] = {}
+    read: answers.Reading = {}
+    sides = [answers.in_force(side, name, read) for side in (old, new)]
     asked = old.question.jurisdiction
     for place in scope(tuple(dict.fromkeys([*sides[0], *sides[1]])), asked):
         before, after = _of_day(sides[0], old, place), _of_day(sides[1], new, place)
-        key = (orjson.dumps([before.body, before.asked]), orjson.dumps([after.body, after.asked]))
+        key = (id(before.body), before.asked["state"], id(after.body), after.asked["state"])
         found.setdefault(key, (before, after, []))[2].append(place)
     return [Pair(old_state, new_state, {"jurisdictions": places}) for old_state, new_state, places in found.values()]
 
@@ -161,7 +182,8 @@ def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> 
     asked = {"on": seen.question.on.isoformat() if seen.question.on else None, "revision": revision}
     if place not in side:
         return State(None, {**asked, "state": "nothing-recorded"}, seen.position)
-    return State(side[place].body, {**asked, "state": side[place].told["state"]}, seen.position)
+    state, (body, digest) = side[place]
+    return State(body, {**asked, "state": state}, seen.position, digest)
 
 
 def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
@@ -175,7 +197,9 @@ def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
 
 def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> State:
     asked = {"version": number, "revision": seen.revision.id if seen.revision else None}
-    return State(orjson.loads(contents[number]) if number in contents else None, asked, seen.position)
+    if number not in contents:
+        return State(None, asked, seen.position)
+    return State(orjson.loads(contents[number]), asked, seen.position, sha256(contents[number]))
 
 
 # --- comparing -------------------------------------------------------------------------------------------
@@ -184,8 +208,9 @@ Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 
 def _diff(register: Register, question: Question, pair: Pair) -> Diff:
-    asked = pair.old.asked, pair.new.asked
-    return changes.compare(pair.old.body, pair.new.body, question=question, asked=asked, table=register.table)
+    old, new = pair.old, pair.new
+    asked, hashes = (old.asked, new.asked), (old.sha256, new.sha256)
+    return changes.compare(old.body, new.body, question=question, asked=asked, hashes=hashes, table=register.table)
 
 
 def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> Json:
@@ -213,8 +238,7 @@ def _act(register: Register, state: State) -> Json:
     """Who recorded the version of a side as it stands there, when and why."""
     if state.body is None:
         return None
-    found = register.archive.index.recording(state.body["document"], state.body["number"], state.position)
-    return {name: value for name, value in found.json().items() if name in ACT}
+    return register.archive.index.act_on(state.body["document"], state.body["number"], state.position)
 
 
 def _distinct(found: Tagged) -> list[tuple[Json, Change]]:
@@ -235,6 +259,8 @@ def _distinct(found: Tagged) -> list[tuple[Json, Change]]:
 
 def _wholes(named: Sequence[str], spoken: set[str]) -> list[str]:
     """The places without the parts of a whole that is named too, where every part spoken of goes with it."""
+    if len(named) < 2:
+        return list(named)
     complete = {whole for whole in named if all(part in named for part in spoken if whole in within(part))}
     return [place for place in named if not complete & set(within(place)[1:])]
 
@@ -244,39 +270,35 @@ def _wholes(named: Sequence[str], spoken: set[str]) -> list[str]:
 
 def across(register: Register, given: Mapping[str, str]) -> Json:
     """The changes in every document that the question is about, those that changed only; raises BadParameter."""
-    question, order, names = _candidates(register, given)
+    looked = _looked(register, given)
+    names = _candidates(register, looked)
     if len(names) > DOCUMENTS_LIMIT:
         side = "to" if "to" in given else "to_at"
         why = f"asks about {len(names)} documents that may have changed, more than {DOCUMENTS_LIMIT}: ask for less time"
         raise BadParameter(side, given.get(side, ""), why)
-    found: list[Json] = []
-    for name in names:
-        _, _, pairs = _asked(register, name, given)
-        told = _compared(register, name, question, pairs)
-        if not told["equal"]:
-            found.append({**told, "title": _title(register, name)})
+    with register.archive.index.reading():
+        told = ((name, _compared(register, name, looked.question, _pairs(name, looked))) for name in names)
+        found = [{**one, "title": _title(register, name)} for name, one in told if not one["equal"]]
     head = register.head()
     asked = {**head["asked"], **_told_sides(given)}
     summary = changes.added_up(one["summary"] for one in found)
-    told = {"question": question, "order": order, "equal": not found, "summary": summary, "documents": found}
-    return {**head, "asked": asked, **told}
+    said = {"question": looked.question, "order": looked.order, "equal": not found, "summary": summary}
+    return {**head, "asked": asked, **said, "documents": found}
 
 
-def _candidates(register: Register, given: Mapping[str, str]) -> tuple[Question, str, list[str]]:
-    """The question, the order of its sides, and the documents that can have changed between them."""
+def _candidates(register: Register, looked: _Looked) -> list[str]:
+    """The documents that can have changed between the two sides."""
     index = register.archive.index
-    if "from_at" in given or "to_at" in given:
-        old, new = _looks(register, given)
-        low, high = sorted((old.position, new.position))
-        names, order = index.touched_between(low, high), _order(old.position, new.position)
-        question: Question = "corrections" if "on" in given else "revisions"
+    if looked.question == "in-force":
+        low, high = sorted((looked.old.day().toordinal(), looked.new.day().toordinal()))
+        names = index.turning(low, high, register.position)
     else:
-        _two_sides(given)
-        days = [day_of(given[side], side) for side in ("from", "to")]
-        names = index.turning(min(days).toordinal(), max(days).toordinal(), register.position)
-        question, order = "in-force", _order(*days)
+        names = index.touched_between(*sorted((looked.old.position, looked.new.position)))
     wanted = answers.names(register)
-    return question, order, [name for name in names if wanted is None or name in set(wanted)]
+    if wanted is None:
+        return names
+    kept = set(wanted)
+    return [name for name in names if name in kept]
 
 
 def _told_sides(given: Mapping[str, str]) -> dict[str, str]:

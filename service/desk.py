@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, request
 
 from guidance import severity
 from guidance.archive import Archive
@@ -33,10 +33,7 @@ def desk() -> Desk:
 
 
 def register(given: Mapping[str, str], now: datetime) -> answers.Register:
-    """The register as this request sees it.
-
-    The stamp is taken before looking: an answer must never be kept as belonging to a newer state than it was read from.
-    """
+    """The register as this request sees it."""
     question = answers.Question(
         on=params.on(given.get("on")),
         at=params.at(given.get("at"), now),
@@ -46,7 +43,6 @@ def register(given: Mapping[str, str], now: datetime) -> answers.Register:
         kind=params.choice(given.get("kind"), "kind", params.KINDS),
         cohort=params.choice(given.get("cohort"), "cohort", params.COHORTS),
     )
-    g.stamp = desk().archive.store.stamp()
     return answers.Register.look(desk().archive, question, now, desk().config.jurisdiction, desk().table).about()
 
 
@@ -82,7 +78,7 @@ class Reply:
         response.headers["Cache-Control"] = self.lifetime()
         response.headers["Vary"] = "Accept"
         if keep:
-            request.environ[KEPT] = Keep(g.stamp, self.until())
+            request.environ[KEPT] = Keep(self.seen.stamp, self.until())
         if request.if_none_match.contains_weak(tag):
             response.status_code = 304
         else:

@@ -7,7 +7,6 @@ passed on; so is what has no answer, for the route to say why.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -19,7 +18,8 @@ from service.cache import KEPT, Keep
 from service.desk import Desk, Reply, tag_of
 from service.formats import JSON
 
-PATH: Final = re.compile(r"/v1/documents/([a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)")
+SEGMENT: Final = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
+PATH: Final = re.compile(f"/v1/documents/({SEGMENT}/{SEGMENT})")
 PLAIN: Final = re.compile(r"(on|at|jurisdiction)=([0-9A-Za-z:-]{1,40})")
 """A parameter that means itself: nothing in it is encoded."""
 HOST: Final = re.compile(r"([a-z0-9.-]{1,253})(?::[0-9]{1,5})?")
@@ -35,20 +35,17 @@ class Front:
 
     def __init__(self, inner: Wsgi, desk: Desk, release: str, headers: Mapping[str, str]) -> None:
         self.inner, self.desk, self.release = inner, desk, release
-        self.turn = threading.Lock()
-        """One thread at a time: SQLite lets go of the interpreter at every row, and threads that all look something up
-        would wait for each other row by row. Taking turns, they wait once."""
         self.headers = [("Content-Type", JSON), ("Vary", "Accept"), *headers.items()]
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         began = time.perf_counter()
         given = self.plainly(environ)
-        with self.turn:
-            found = self.answer(environ, *given) if given else None
-            if found is not None:
-                logs.request(environ, "200 OK", (time.perf_counter() - began) * 1000)
+        if given is None:
+            return self.inner(environ, start)
+        found = self.answer(environ, *given)
         if found is None:
             return self.inner(environ, start)
+        logs.request(environ, "200 OK", (time.perf_counter() - began) * 1000)
         headers, body = found
         start("200 OK", headers)
         return [body]
@@ -56,14 +53,13 @@ class Front:
     def plainly(self, environ: Mapping[str, Any]) -> tuple[str, dict[str, str]] | None:
         """(document, parameters) of a request that is the plain question, None for any other."""
         path = PATH.fullmatch(environ["PATH_INFO"])
-        if path is None or environ["REQUEST_METHOD"] != "GET" or any(environ.get(name) for name in PASSED_ON):
+        if path is None or environ["REQUEST_METHOD"] != "GET" or any(map(environ.get, PASSED_ON)):
             return None
         if environ.get("HTTP_ACCEPT") not in ACCEPTED or not self.trusts(environ.get("HTTP_HOST", "")):
             return None
         query = environ.get("QUERY_STRING", "")
         parts = query.split("&") if query else []
-        found = [match for part in parts if (match := PLAIN.fullmatch(part))]
-        given = {match[1]: match[2] for match in found}
+        given = {match[1]: match[2] for part in parts if (match := PLAIN.fullmatch(part))}
         return (path[1], given) if len(given) == len(parts) else None
 
     def trusts(self, host: str) -> bool:
@@ -76,7 +72,7 @@ class Front:
     ) -> tuple[list[tuple[str, str]], bytes] | None:
         """Headers and body, None where there is no answer; leaves word for the cache."""
         desk = self.desk
-        stamp, now = desk.archive.store.stamp(), desk.clock()
+        now = desk.clock()
         try:
             question = answers.Question(
                 on=params.on(given.get("on")),
@@ -84,13 +80,12 @@ class Front:
                 jurisdiction=params.jurisdiction(given.get("jurisdiction")),
             )
             seen = answers.Register.look(desk.archive, question, now, desk.config.jurisdiction)
-            with desk.archive.index.reading():
-                answer = answers.document(seen, name)
+            answer = answers.document(seen, name)
         except Exception:
             return None  # the route meets it again, and tells and logs it
         body = orjson.dumps(answer)
         reply = Reply(seen, given, JSON, answer["jurisdiction"] if question.on is None else None)
-        environ[KEPT] = Keep(stamp, reply.until())
+        environ[KEPT] = Keep(seen.stamp, reply.until())
         tag = tag_of(self.release, environ["PATH_INFO"], reply)
         own = [("ETag", f'"{tag}"'), ("Cache-Control", reply.lifetime()), ("Content-Length", str(len(body)))]
         return [*self.headers, *own], body

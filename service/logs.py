@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
+import threading
 import time
+from collections import deque
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
 
 from service.clock import system_clock
 
 LOG = logging.getLogger("inforce")
+TICK: Final = 0.1
+"""Seconds between two writings: so long may a request that was answered be missing from the log."""
 
 
 class _Lines(logging.StreamHandler[TextIO]):
+    """Writes to a stream. Lines about requests are gathered: one is too little to write, so they go out by the tick."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.gathered: deque[bytes] = deque()
+
     def format(self, record: logging.LogRecord) -> str:
         told = getattr(record, "told", {})
         if record.exc_info:
             told = {**told, "traceback": logging.Formatter().formatException(record.exc_info)}
-        return _line(record.created, record.levelname.lower(), record.getMessage(), told)
+        told = {"level": record.levelname.lower(), "message": record.getMessage(), **told}
+        return _line(record.created, told).decode("utf-8")
 
-    def say(self, line: str) -> None:
-        """Write a line that is ready: requests are too many to make a record of each. One that cannot be written is
-        lost, as logging does it: no answer fails for its log."""
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write_gathered()
+        super().emit(record)
+
+    def write_gathered(self) -> None:
+        """Write what has been gathered, in order. What cannot be written is lost, as logging does it: no answer fails
+        for its log."""
         self.acquire()
         try:
-            self.stream.write(line + "\n")
-            self.flush()
+            lines = [self.gathered.popleft() for _ in range(len(self.gathered))]
+            if lines:
+                self.stream.write(b"\n".join([*lines, b""]).decode("utf-8"))
+                self.flush()
         except (OSError, ValueError):
             return
         finally:
             self.release()
 
+    def keep_writing(self) -> None:
+        """Write what is gathered, tick by tick, as long as this is the log."""
+        while self in LOG.handlers:
+            time.sleep(TICK)
+            self.write_gathered()
+
 
 def start(level: str) -> None:
     """Send our log, and nobody else's chatter, to standard error."""
-    LOG.handlers = [_Lines(sys.stderr)]
+    lines = _Lines(sys.stderr)
+    LOG.handlers = [lines]
     LOG.propagate = False
     LOG.setLevel(level.upper())
+    atexit.register(lines.write_gathered)
+    threading.Thread(target=lines.keep_writing, name="log", daemon=True).start()
 
 
 def request(environ: dict[str, Any], status: str, milliseconds: float | None = None, kept: bool = False) -> None:
@@ -47,6 +74,8 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     if not LOG.isEnabledFor(logging.INFO):
         return
     told = {
+        "level": "info",
+        "message": "request",
         "method": environ["REQUEST_METHOD"],
         "path": environ.get("PATH_INFO", ""),
         "status": int(status[:3]),
@@ -54,17 +83,17 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     }
     if milliseconds is not None:
         told["milliseconds"] = round(milliseconds, 2)
-    line = _line(system_clock().timestamp(), "info", "request", told)
+    line = _line(system_clock().timestamp(), told)
     for handler in LOG.handlers:
         if isinstance(handler, _Lines):
-            handler.say(line)
+            handler.gathered.append(line)
 
 
-def _line(instant: float, level: str, message: str, told: dict[str, Any]) -> str:
+def _line(instant: float, told: dict[str, Any]) -> bytes:
     """`instant`: seconds since 1970."""
-    seconds, rest = divmod(instant, 1)
-    stamp = f"{_second(int(seconds))}.{int(rest * 1000):03d}+00:00"
-    return orjson.dumps({"time": stamp, "level": level, "message": message, **told}, default=str).decode("utf-8")
+    seconds = int(instant)
+    stamp = f"{_second(seconds)}.{int((instant - seconds) * 1000):03d}+00:00"
+    return orjson.dumps({"time": stamp, **told}, default=str)
 
 
 @lru_cache(maxsize=2)

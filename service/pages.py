@@ -139,7 +139,7 @@ def documents() -> Response:
 def document(authority: str, name: str) -> Response:
     visit = Visit()
     known = document_id(f"{authority}/{name}")
-    answer = plain(answers.document(visit.seen, known))
+    answer = plain(answers.document(visit.seen, known, FOREVER))
     told: dict[str, Any] = {
         "id": known,
         "answer": answer,
@@ -222,7 +222,7 @@ def version(authority: str, name: str, number: str) -> Response:
     known = document_id(f"{authority}/{name}")
     counted = params.number(number, "version", 1, 100_000)
     told = plain(answers.version(visit.seen, known, counted))
-    answer = plain(answers.document(visit.seen, known))
+    answer = plain(answers.document(visit.seen, known, FOREVER))
     context = {
         "id": known,
         "number": counted,
@@ -247,7 +247,7 @@ def rule(authority: str, name: str, rule: str) -> Response:
     steps = _through_versions(visit, value, rule)
     if not any(step["rule"] for step in steps):
         raise NotFound(f"no version of {known} has a rule {rule!r}")
-    answer = plain(answers.document(visit.seen, known))
+    answer = plain(answers.document(visit.seen, known, FOREVER))
     whole = answer["version"] and rule in [one["id"] for one in answer["version"]["rules"]]
     context = {
         "id": known,
@@ -289,7 +289,7 @@ def times(authority: str, name: str) -> Response:
     visit = Visit()
     known = document_id(f"{authority}/{name}")
     visit.seen.known(known)
-    answer = plain(answers.document(visit.seen, known))
+    answer = plain(answers.document(visit.seen, known, FOREVER))
     place, on = answer["jurisdiction"], date.fromisoformat(answer["on"])
     index, position = visit.seen.archive.index, visit.seen.position
     revisions = index.history(known, position, limit=STATES)

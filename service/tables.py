@@ -102,7 +102,7 @@ def rules(answer: Json) -> None:
             console.print(table)
     if not answer["documents"]:
         console.print("No document answers this question.")
-    _coming(console, answer["coming"])
+    _coming(console, answer["coming"], answer["more_coming"])
     _next(console, answer)
 
 
@@ -111,7 +111,7 @@ def _next(console: Console, answer: Json) -> None:
         console.print(Text(f"\nThis answer changes on {answer['next_change_on']}.", style="dim"))
 
 
-def _coming(console: Console, coming: list[Json]) -> None:
+def _coming(console: Console, coming: list[Json], more: bool) -> None:
     if not coming:
         return
     console.print(Text("\nComing", style="bold"))
@@ -123,6 +123,8 @@ def _coming(console: Console, coming: list[Json]) -> None:
         trigger = f", on {item['trigger']}" if item["trigger"] else ""
         late = " OUTSTANDING: the time has passed, no day is confirmed" if item["state"] == "outstanding" else ""
         console.print(f"  {day}  {item['jurisdiction']}  {what} ({item['stage']}{trigger}){late}")
+    if more:
+        console.print("  and more after that: the versions tell all")
 
 
 def document(answer: Json) -> None:
@@ -140,7 +142,7 @@ def document(answer: Json) -> None:
     if answer["version"]:
         console.print()
         _rules(console, answer["version"]["rules"])
-    _coming(console, answer["coming"])
+    _coming(console, answer["coming"], answer["more_coming"])
     _next(console, answer)
 
 

@@ -287,6 +287,15 @@ def test_a_difference_outside_all_changes_is_an_error_and_never_an_empty_diff() 
         compare(version(), without)
 
 
+def test_a_hash_that_is_known_is_not_worked_out_again_and_a_wrong_one_is_an_error_and_never_an_empty_diff() -> None:
+    old, new = version(rule("one")), version(rule("one", text="Otherwise."))
+    told = compare(old, new)
+    assert compare(old, new, hashes=(told.old.sha256, told.new.sha256)) == told
+    assert compare(old, new, hashes=(None, told.new.sha256)) == told
+    with pytest.raises(Unaccounted, match="they differ, and no change was found"):
+        compare(old, old, hashes=(told.old.sha256, told.new.sha256))
+
+
 def test_key_order_is_no_difference() -> None:
     turned = dict(reversed(version(rule()).items()))
     assert compare(version(rule()), turned).equal

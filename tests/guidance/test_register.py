@@ -373,18 +373,32 @@ def _index_held_against(index: Index, name: str, position: int, found: Snapshot)
     told = [_row(document, span) for span in found.spans_of(name)]
     assert [(*row[:4], orjson.loads(row[4]), row[5]) for row in index.spans_on(name, day, position, places)] == told
 
-    awaited = index.coming_of(name, day, position, places)
-    assert sorted(row[3] for row in awaited) == sorted(orjson.dumps(i.json(date.min)) for i in found.coming_of(name))
-    assert sum(row[1] <= day for row in awaited) == sum(
-        i.state(found.day) == "outstanding" for i in found.coming_of(name)
-    )
-    assert [row[0] for row in awaited] == sorted(row[0] for row in awaited)
+    awaited = index.coming_of(name, day, position, places, FOREVER)
+    dated, undated = [told for one in awaited for told in one.dated], [row for one in awaited for row in one.undated]
+    expected = sorted(orjson.dumps(item.json(date.min)) for item in found.coming_of(name))
+    assert sorted([*dated, *(told for _, _, told in undated)]) == expected
+    late = [item for item in found.coming_of(name) if item.state(found.day) == "outstanding"]
+    assert sum(overdue <= day for overdue, _, _ in undated) == len(late)
+    for one in awaited:
+        days = [orjson.loads(told)["from"] for told in one.dated]
+        assert None not in days
+        assert days == sorted(days)
+        assert {orjson.loads(told)["from"] for _, _, told in one.undated} <= {None}
+    nearest = index.coming_of(name, day, position, places, 1)
+    assert nearest == [one._replace(dated=one.dated[:2]) for one in awaited]
+    home = Snapshot(found.register, found.day, found.jurisdiction or document.home)
+    content, place, on, rows = index.on_day(name, position, found.jurisdiction, lambda _: found.day, 1)
+    assert (content, place, on) == (canonical(document.body), home.jurisdiction, found.day)
+    spoken = [(*row[:4], orjson.loads(row.told), row.body or None) for row in rows]
+    assert spoken == [_row(document, span) for span in home.spans_of(name)]
+    places = scope(document.named, home.jurisdiction)
+    assert [row.awaiting for row in rows] == index.coming_of(name, day, position, places, 1)
 
     everywhere = Snapshot(found.register, found.day, None).spans_of(name)
     rows = [row for row in index.all_spans_on(day, position) if row[0] == name]
     assert rows == list(index.all_spans_on(day, position, [name]))
-    expected = sorted(_row(document, span) for span in everywhere)
-    assert sorted((*row[3:7], orjson.loads(row[7]), row[8]) for row in rows) == expected
+    said = sorted(_row(document, span) for span in everywhere)
+    assert sorted((*row[3:7], orjson.loads(row[7]), row[8]) for row in rows) == said
 
 
 def _row(document: Document, span: Any) -> tuple[Any, ...]:

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from guidance.archive import Archive
+from guidance.archive import Archive, Proposal
 from guidance.schema import schema, schema_names
+from guidance.store import Act
 from service import comparing
+from tests.guidance import bodies
 from tests.service.doors import NOW, Hands, answer, correct, door, refusal
 
+ACT = Act("publish", "A <a@example.org>", "for a test")
 LEMTRADA = "/v1/documents/ema/lemtrada"
 QUESTIONS = {
     "/v1/rules": "rules-answer",
@@ -133,6 +136,40 @@ def test_an_answer_names_the_version_its_period_and_the_next_day_on_which_it_cha
     assert [(item["version"], item["from"]) for item in told["coming"]] == [(3, "2020-01-16")]
     after = answer(client, f"{LEMTRADA}?on=2020-01-16&jurisdiction=EU")
     assert after["version"]["number"] == 3
+
+
+def test_of_many_things_that_are_coming_the_nearest_are_told_and_that_there_are_more(archive: Archive) -> None:
+    days = [f"20{year}-01-01" for year in range(30, 42)]
+    later = [bodies.version(number, bodies.since(day)) for number, day in enumerate(days, start=2)]
+    hoped = bodies.version(14, bodies.awaited(), stage="recommended")
+    first = bodies.version(1, bodies.since("2020-01-01"))
+    archive.publish([Proposal(body) for body in (bodies.document(), first, *later, hoped)], ACT, NOW)
+    client = door(archive)
+    for address in ("/v1/documents/ema/example?on=2025-01-01", "/v1/rules?on=2025-01-01&authority=ema"):
+        told = answer(client, address)
+        assert [item["from"] for item in told["coming"]] == [*days[:10], None]
+        assert told["more_coming"] is True
+    told = answer(client, "/v1/documents/ema/example?on=2032-01-01")
+    assert ([item["from"] for item in told["coming"]], told["more_coming"]) == ([*days[3:], None], False)
+    page = client.get("/documents/ema/example?on=2025-01-01", headers={"Accept": "text/html"}).get_data(as_text=True)
+    coming = page[page.index('id="coming"') :]
+    assert all(f"1 January {day[:4]}" in coming for day in days)
+
+
+def test_a_document_that_comes_to_speak_of_another_place_is_asked_about_it(archive: Archive) -> None:
+    place = "/v1/documents/ema/example?on=2025-01-01&jurisdiction=UK"
+    client = door(archive, cache_bytes=0)
+    archive.publish([Proposal(bodies.document("ema/example", "UK")), *_versions((1, "UK"))], ACT, NOW)
+    assert answer(client, place)["parts"] == []
+    archive.publish(_versions((2, "NI")), ACT, NOW)
+    assert [part["jurisdiction"] for part in answer(client, place)["parts"]] == ["NI"]
+    earlier = answer(client, f"{place}&at={archive.index.revisions()[0].id}")
+    assert earlier["parts"] == []
+    assert [part["jurisdiction"] for part in answer(client, place)["parts"]] == ["NI"]
+
+
+def _versions(*told: tuple[int, str]) -> list[Proposal]:
+    return [Proposal(bodies.version(number, bodies.since(f"202{number}-01-01", place))) for number, place in told]
 
 
 @pytest.mark.parametrize(

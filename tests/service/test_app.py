@@ -239,7 +239,13 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     """The log so far, each line read as JSON; for a test that starts it."""
     for flag in ("logThreads", "logProcesses", "logMultiprocessing"):
         monkeypatch.setattr(logging, flag, getattr(logging, flag))
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    def written() -> list[Any]:
+        for handler in logs.LOG.handlers:
+            handler.write_gathered()  # type: ignore[attr-defined]
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    yield written
     logs.LOG.handlers = []
     logs.LOG.propagate = True
     logs.LOG.setLevel(logging.NOTSET)

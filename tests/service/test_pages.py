@@ -514,7 +514,7 @@ def test_a_register_that_cannot_be_read_is_a_page_that_says_so(
     def gone(_: object) -> None:
         raise StoreUnreadable("/somewhere", "the disk is gone")
 
-    monkeypatch.setattr(archive, "at", gone)
+    monkeypatch.setattr(archive, "seen_at", gone)
     read = page(door(archive), "/", 503)
     assert "Please try again in a few seconds." in read.main.text
     assert "The register in /somewhere cannot be read: the disk is gone" in read.main.text
