@@ -10,9 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 import jsonpatch
 import orjson
-from deepdiff import DeepDiff
 
 from guidance.errors import BadParameter, GuidanceError, InvalidDocument, Violation
+from guidance.later import later
 from guidance.model import Json, canonical
 from guidance.redline import Segment, moved, redline
 from guidance.severity import (
@@ -556,13 +556,9 @@ def _step(name: str) -> str:
 
 
 def _seen(before: Parts, after: Parts) -> set[str]:
-    """Where DeepDiff sees a difference. Its report, applied to the one side, must give the other.
-
-    Parts lie side by side, since DeepDiff copies the whole way down to each difference. Raises Unaccounted.
-    """
+    """Where DeepDiff sees a difference. Its report, applied to the one side, must give the other; else Unaccounted."""
     old, new = ({pointer: _spelled(value) for pointer, value in side.items()} for side in (before, after))
-    report = DeepDiff(old, new, threshold_to_diff_deeper=0, view="tree", multiprocessing_workers=1)
-    pointers = {level.path(output_format="list")[0] for levels in report.values() for level in levels}
+    pointers: set[str] = later("guidance.deep:differing")(old, new)
     _account(old, new, pointers)
     return pointers
 

@@ -6,11 +6,11 @@ import calendar
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -323,3 +323,11 @@ def instant_text(instant: datetime) -> str:
 def next_day(day: date) -> date | None:
     """The day after, or None after the last day that a calendar here can name."""
     return day + timedelta(days=1) if day < date.max else None
+
+
+class Sides(NamedTuple):
+    """Two states of a document as recorded, None where nothing stood, and the places that they are about."""
+
+    old: Json
+    new: Json
+    places: Sequence[str] = ()

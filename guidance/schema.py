@@ -1,6 +1,5 @@
 """Is this JSON a document? The door where bytes become JSON that we accept, or a list of every violation.
 
-jsonschema is the authority and words every violation; jsonschema-rs only says "clean" faster for bulk import.
 What JSON Schema cannot say (unique ids, cited sources that exist, days in order) is checked here beside it.
 """
 
@@ -10,18 +9,14 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.resources import files
 from itertools import islice, pairwise
 from typing import Any, Final
 
-import jsonschema_rs
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.validators import extend
-from referencing import Registry, Resource
-
-from guidance.errors import BadJson, BadParameter, InvalidDocument, Violation
+from guidance.errors import BadJson, InvalidDocument, Violation
+from guidance.later import later
 from guidance.model import Commencement, Json, PartialDate
 from guidance.vocabulary import JURISDICTIONS, within
 
@@ -167,81 +162,28 @@ def schema_names() -> tuple[str, ...]:
 
 
 @cache
-def _registry() -> Registry[Any]:
-    """Our schemas and nothing else: a reference to any other place is refused, never fetched."""
-    empty: Registry[Any] = Registry()
-    return empty.with_resources((schema(name)["$id"], Resource.from_contents(schema(name))) for name in schema_names())
-
-
-def _is_partial_date(value: object) -> bool:
-    if isinstance(value, str):
-        PartialDate.parse(value)
-    return True
-
-
-FORMATS: Final = FormatChecker(formats=("date", "date-time"))
-FORMATS.checks("partial-date", raises=BadParameter)(_is_partial_date)
-
-
-def _pattern(_validator: object, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
-    """A pattern as ECMA-262 means it: `$` is the very end, and not also the place before a last newline."""
-    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _items(validator: Any, items: Json, value: Json, schema: Json) -> Iterator[ValidationError]:
-    """Each item of a list, unless there are too many: then that is said, and a million items are not looked at."""
-    if _fits(value, schema):
-        yield from Draft202012Validator.VALIDATORS["items"](validator, items, value, schema)
-
-
-def _unique(_validator: object, unique: bool, value: Json, schema: Json) -> Iterator[ValidationError]:
-    """In the time of one pass; comparing each with each takes seconds for some thousands of objects."""
-    if unique and _fits(value, schema) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
-        yield ValidationError("holds the same item twice")
-
-
-def _fits(value: Json, schema: Json) -> bool:
-    return isinstance(value, list) and len(value) <= schema.get("maxItems", len(value))
-
-
-_CHECKER: Final = Draft202012Validator.TYPE_CHECKER.redefine(
-    "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-)
-_Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern, "items": _items, "uniqueItems": _unique}, type_checker=_CHECKER
-)
+def _schemas() -> dict[str, Json]:
+    return {name: schema(name) for name in schema_names()}
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    validator: Draft202012Validator = _Validator(schema(name), registry=_registry(), format_checker=FORMATS)
-    return validator
-
-
-@lru_cache(maxsize=4096)
-def _rs_partial_date(text: str) -> bool:
-    try:
-        return _is_partial_date(text)
-    except BadParameter:
-        return False
+def _verdict(name: str) -> Callable[[Json], Iterator[Any]]:
+    """Every violation of the named schema, as jsonschema finds them."""
+    verdict: Callable[[Json], Iterator[Any]] = later("guidance.verdict:worded")(name, _schemas())
+    return verdict
 
 
 @cache
-def _fast(name: str) -> jsonschema_rs.Draft202012Validator:
-    resources: list[tuple[str, Json]] = [(schema(other)["$id"], schema(other)) for other in schema_names()]
-    return jsonschema_rs.Draft202012Validator(
-        schema(name),
-        registry=jsonschema_rs.Registry(resources),
-        validate_formats=True,
-        formats={"partial-date": _rs_partial_date},
-    )
+def _clean(name: str) -> Callable[[Json], bool]:
+    """Whether there are none, found quickly."""
+    clean: Callable[[Json], bool] = later("guidance.verdict:quick")(name, _schemas())
+    return clean
 
 
 def violations(name: str, value: Json) -> tuple[Violation, ...]:
     """Everything that a schema finds wrong with a value, by pointer."""
     try:
-        found = (violation for error in _validator(name).iter_errors(value) for violation in _worded(error))
+        found = (violation for error in _verdict(name)(value) for violation in _worded(error))
         return tuple(sorted(set(islice(found, VIOLATION_LIMIT))))
     except RecursionError:
         return (Violation("", "is nested too deeply to be checked"),)
@@ -291,7 +233,7 @@ def check_document(value: Json, file: str = "") -> None:
 
 def check_document_fast(value: Json, file: str = "") -> None:
     """The same verdict as `check_document`, quickly where the document is clean."""
-    if not _fast("document").is_valid(value) or any(_beyond_document(value)):
+    if not _clean("document")(value) or any(_beyond_document(value)):
         check_document(value, file)
 
 
@@ -303,7 +245,7 @@ def check_version(value: Json, file: str = "") -> None:
 
 def check_version_fast(value: Json, file: str = "") -> None:
     """The same verdict as `check_version`, quickly where the version is clean."""
-    if not _fast("version").is_valid(value) or any(_beyond_version(value)):
+    if not _clean("version")(value) or any(_beyond_version(value)):
         check_version(value, file)
 
 

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 
 from guidance.errors import BadParameter, NotFound, StoreError
 from guidance.index import FOREVER
-from guidance.model import Json, document_id
+from guidance.model import Json, Sides, document_id
 from guidance.schema import schema, schema_names
 from service import answers, comparing, params
 from service.clock import tzdata_version
@@ -18,7 +18,6 @@ from service.desk import Reply, desk, register
 from service.formats import JSON, Answer, offered
 from service.openapi import described
 from service.problems import NOT_ACCEPTABLE, HttpProblem
-from service.word import Sides
 
 V1: Final = Blueprint("v1", __name__, url_prefix="/v1")
 WATCH: Final = Blueprint("watch", __name__)

@@ -12,12 +12,11 @@ import orjson
 from guidance import changes
 from guidance.changes import Change, Diff, Question
 from guidance.errors import BadParameter
-from guidance.model import Json, day_of, sha256
+from guidance.model import Json, Sides, day_of, sha256
 from guidance.register import scope
 from guidance.vocabulary import within
 from service import answers, params
 from service.answers import Register
-from service.word import Sides
 
 SIDES: Final = "give two versions (from=@2&to=@3), two days (from=2019-12-01&to=2020-02-01), or from_at and to_at"
 DOCUMENTS_LIMIT: Final = 2000

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from guidance.model import Json
-from service import word
+from guidance.later import later
+from guidance.model import Json, Sides
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
     pieces: Iterable[bytes]
     patch: Callable[[], Json] | None = None
-    sides: Callable[[], Iterable[word.Sides]] = tuple
+    sides: Callable[[], Iterable[Sides]] = tuple
 
 
 class Format(NamedTuple):
@@ -55,7 +55,7 @@ def as_patch(answer: Answer) -> Iterable[bytes]:
 
 def as_word(answer: Answer) -> Iterable[bytes]:
     """A diff as a Word document with tracked changes, the whole text of one document after them."""
-    return (word.tracked(orjson.loads(b"".join(answer.pieces)), answer.sides()),)
+    return (later("service.word:tracked")(orjson.loads(b"".join(answer.pieces)), answer.sides()),)
 
 
 FORMATS: Final[dict[str, Format]] = {

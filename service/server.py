@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,6 @@ from granian.http import HTTP1Settings
 
 from guidance.errors import BadParameter
 from service.config import Config
-from service.teller import Teller
 
 
 def check_place(config: Config) -> None:
@@ -30,8 +30,13 @@ def check_place(config: Config) -> None:
         raise BadParameter(parameter, value, why) from error
 
 
-def serve(config: Config, load: Callable[..., Callable[..., Any]], teller: Teller | None = None) -> None:
-    """Serve until told to stop (SIGTERM or SIGINT) what `load` makes of the configuration in each worker."""
+def serve(
+    config: Config, load: Callable[..., Callable[..., Any]], beside: AbstractContextManager[Any] | None = None
+) -> None:
+    """Serve until told to stop (SIGTERM or SIGINT) what `load` makes of the configuration in each worker.
+
+    `beside`: what goes on meanwhile in a process of its own, begun before the workers and ended after them.
+    """
     server = Granian(
         "inforce",
         address=config.host,
@@ -47,10 +52,5 @@ def serve(config: Config, load: Callable[..., Callable[..., Any]], teller: Telle
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    if teller:
-        teller.start()
-    try:
+    with beside or nullcontext():
         server.serve(target_loader=partial(load, config), wrap_loader=False)
-    finally:
-        if teller:
-            teller.stop()

@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
-from alembic import command
-from alembic.config import Config as Migrations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -36,15 +32,17 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     make_url,
     select,
+    text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 
 from guidance.errors import BadParameter, StoreUnreadable
+from guidance.later import later
 from guidance.model import Json
 from service.clock import Clock, system_clock
 from service.config import Config
@@ -54,6 +52,8 @@ T = TypeVar("T")
 APPENDING: Final = 0x1F0CE001
 MIGRATING: Final = 0x1F0CE002
 CHANNEL: Final = "inforce_events"
+NEWEST: Final = "0002"
+"""The last step in `service/migrations`. Only tables that are not there yet need alembic, which takes long to load."""
 POLL: Final = 0.025
 """Seconds between two looks at an SQLite log that somebody waits for."""
 CHUNK: Final = 500
@@ -267,6 +267,7 @@ class State:
         if not self.postgresql:
             event.listen(self.engine, "connect", _sqlite_opened)
             event.listen(self.engine, "begin", _sqlite_begun)
+        self._insert = later("service.postgres:insert") if self.postgresql else sqlite_insert
         self._writer = self.engine.execution_options(writing=True)
         self._watch = _Watch(self)
         self._ready, self._readying = False, threading.Lock()
@@ -306,17 +307,12 @@ class State:
                     self._ready = True
 
     def _migrate(self) -> None:
-        settings = Migrations()
-        settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        settings.set_main_option("path_separator", "os")
-        newest = ScriptDirectory.from_config(settings).get_current_head()
         with self.engine.begin() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == newest:
+            if _step(connection) == NEWEST:
                 return
         with self._writer.begin() as connection:
             self._lock(connection, MIGRATING)
-            settings.attributes["connection"] = connection
-            command.upgrade(settings, "head")
+            later("service.migrating:upgrade")(connection)
 
     def _lock(self, connection: Connection, key: int) -> None:
         """Wait until nobody else is at it; held until the transaction is visible to everybody."""
@@ -386,7 +382,7 @@ class State:
 
         Executed with its rows as parameters, so that it is compiled once for any number of them.
         """
-        made = (postgresql_insert if self.postgresql else sqlite_insert)(table)
+        made = self._insert(table)
         offered = {
             name: made.excluded[value] if isinstance(value, str) else value(made.excluded)
             for name, value in taken.items()
@@ -478,6 +474,14 @@ def _event_row(position: int, told: Telling, now: int) -> dict[str, Any]:
 def _read(text: str) -> datetime:
     read = datetime.fromisoformat(text)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _step(connection: Connection) -> str | None:
+    """The last step of the migrations that a database has taken; None where it took none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    step: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return step
 
 
 def _tip(connection: Connection) -> int:

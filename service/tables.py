@@ -1,10 +1,11 @@
-"""Answers as tables that read well on a terminal."""
+"""Answers as tables that read well on a terminal, or whole as JSON."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
 
+import click
 import orjson
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +29,11 @@ def _console() -> Console:
     """The terminal as it is; wide where the output goes to a file or another program."""
     terminal = Console(highlight=False)
     return terminal if terminal.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def as_json(answer: Json) -> None:
+    """The whole answer, for programs."""
+    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
 
 
 def _table(*columns: str) -> Table:

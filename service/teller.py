@@ -88,7 +88,7 @@ def work(config: Config, parent: int) -> None:
 
 
 class Teller:
-    """A teller beside a service: started with it, started anew when it dies, stopped with it."""
+    """A teller beside a service, as a context: started with it, started anew when it dies, stopped with it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -96,11 +96,11 @@ class Teller:
         self._process: Any = None
         self._watch = threading.Thread(target=self._again, name="teller", daemon=True)
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         self._begin()
         self._watch.start()
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._watch.join()
         self._process.terminate()

@@ -7,14 +7,14 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from docx import Document
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 
-from guidance.model import Json
+from guidance.model import Json, Sides
 from guidance.redline import Op, Segment, moved, redline
 
 AUTHOR = "Inforce"
@@ -22,14 +22,6 @@ SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 BROKEN = {"\n": "w:br", "\t": "w:tab"}
 UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 """What XML cannot hold (Char, section 2.2 of XML 1.0), and the carriage return, which it reads as another line end."""
-
-
-class Sides(NamedTuple):
-    """Two states of a document as recorded, None where nothing stood, and the places that they are about."""
-
-    old: Json
-    new: Json
-    places: Sequence[str] = ()
 
 
 class _Tracked:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from guidance import changes
+from guidance import changes, deep
 from guidance.changes import Change, Diff, Unaccounted, compare, patch, patched, projection, tally, to_json, unprojected
 from guidance.errors import BadInput, BadParameter, InvalidDocument
 from guidance.model import canonical
@@ -275,7 +275,7 @@ def test_equal_sides_have_an_equal_hash_and_no_changes() -> None:
 
 
 def test_a_difference_that_deepdiff_misses_is_an_error_and_never_an_empty_diff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "DeepDiff", lambda *_, **__: {})
+    monkeypatch.setattr(deep, "DeepDiff", lambda *_, **__: {})
     with pytest.raises(Unaccounted, match="do not account"):
         compare(version(rule(schedule={"before": True})), version(rule(schedule={"during": True})))
 

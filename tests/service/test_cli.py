@@ -22,8 +22,9 @@ from click.testing import CliRunner, Result
 from guidance.archive import Archive
 from guidance.journal import CORPUS
 from guidance.schema import violations
-from service import cli, comparing, server
+from service import comparing, server
 from service.cli import main
+from service.cli.progress import Shown
 from service.config import SETTINGS, Config
 from service.state import State
 from tests.guidance import bodies
@@ -37,6 +38,13 @@ WHO = ("--author", "Ada Pharmacist <ada@example.org>", "--reason", "a test")
 
 def run(*given: str) -> Result:
     return CliRunner().invoke(main, list(given), catch_exceptions=False)
+
+
+def loaded(command: str) -> click.Command:
+    """A command itself; what the family lists are stand-ins."""
+    found = main.resolve_command(click.Context(main), [command])[1]
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -120,10 +128,35 @@ def test_the_help_lists_every_command_and_every_exit_code() -> None:
         assert re.search(rf"\b{code} \w", result.stdout)
 
 
+def test_the_list_of_commands_tells_what_each_does_on_one_line() -> None:
+    told = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
+    assert "..." not in told.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["--help"], "flask sqlalchemy git jsonschema rich"),
+        (["rules", "--help"], "flask sqlalchemy jsonschema deepdiff docx granian"),
+        (["serve", "--help"], "alembic jsonschema deepdiff docx rich psycopg"),
+    ],
+)
+def test_a_command_loads_no_library_that_it_does_not_need(words: list[str], unneeded: str) -> None:
+    seen = "import sys; from service.cli import main; main(sys.argv[2:], standalone_mode=False);"
+    seen += "print([name for name in sys.argv[1].split() if name in sys.modules])"
+    called = subprocess.run([sys.executable, "-c", seen, unneeded, *words], capture_output=True, text=True, check=True)
+    assert called.stdout.endswith("\n[]\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_bears_its_name(command: str) -> None:
+    assert loaded(command).name == command
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("asking", ["--help", "-h"])
 def test_every_command_explains_itself_and_all_its_options(command: str, asking: str) -> None:
-    found = main.commands[command]
+    found = loaded(command)
     inside = [[command, name] for name in found.commands] if isinstance(found, click.Group) else []
     told = ""
     for words in [[command], *inside]:
@@ -428,7 +461,7 @@ def test_progress_goes_to_standard_error_and_only_where_a_person_watches(tmp_pat
         assert result.exit_code == 0
         assert result.stderr == ""
         assert not re.search(r"\x1b|[0-9]+/[0-9]+", result.stdout)
-    with cli.Shown() as progress:
+    with Shown() as progress:
         progress("doing", 1, 2)
 
 
@@ -642,7 +675,7 @@ def test_an_act_is_recorded_though_the_database_of_events_does_not_answer(
 
 def options_of(command: str) -> Iterator[click.Option]:
     """The options of a command, and of the commands inside it."""
-    found = main.commands[command]
+    found = loaded(command)
     inside = found.commands.values() if isinstance(found, click.Group) else ()
     return (param for one in (found, *inside) for param in one.params if isinstance(param, click.Option))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +15,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
 from guidance.model import Json
-from service.state import DELIVERY, EVENT, LANE, METADATA, SUBSCRIPTION, Queued, State, instant, stamp
+from service import migrations
+from service.state import DELIVERY, EVENT, LANE, METADATA, NEWEST, SUBSCRIPTION, Queued, State, instant, stamp
 from tests.service.databases import KINDS, database
 
 WRITERS = 8
@@ -59,6 +63,21 @@ def write(url: str, writer: int, start: float) -> None:
 def test_the_migrations_make_exactly_the_tables_that_are_declared(state: State) -> None:
     with state.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_the_newest_step_is_the_last_of_the_migrations(state: State) -> None:
+    steps = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert steps.get_current_head() == NEWEST
+    with state.reading() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == NEWEST
+
+
+def test_alembic_is_loaded_where_tables_are_not_there_yet_and_nowhere_else(tmp_path: Path) -> None:
+    seen = "import sys, pathlib; from service.state import State; State(pathlib.Path(sys.argv[1])).tip();"
+    seen += "print('alembic' in sys.modules)"
+    words = [sys.executable, "-c", seen, str(tmp_path / "state.sqlite")]
+    told = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert told == ["True\n", "False\n"]
 
 
 def test_opening_again_changes_nothing(state: State, url: str) -> None:

@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 
 from guidance.archive import Archive, Proposal
 from guidance.journal import CORPUS
+from guidance.model import Sides
 from guidance.store import Act
 from service import word
-from service.word import Sides
 from tests.guidance.bodies import document, rule, since, version
 from tests.service.doors import NOW, door
 from tests.service.test_pages import HOSTILE, bundles

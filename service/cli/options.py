@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from service import config
+from service.config import Config
+
+Command = Callable[..., Any]
+
+
+def options(*given: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return apply
+
+
+DATA = click.option("--data", metavar="DIR", help="Folder of the register (INFORCE_DATA, else ./inforce-data).")
+ON = click.option("--on", metavar="DAY", help="The day the rules apply, YYYY-MM-DD; today where left out.")
+AT = click.option("--at", metavar="WHEN", help="Look from a revision, an instant, or the end of a day (UTC).")
+PLACE = click.option("--jurisdiction", metavar="J", help="EU, UK, GB, NI, CH, or a member state such as DE.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+ACTING = options(
+    click.option("--author", metavar="'NAME <ADDRESS>'", help="Who acts (else INFORCE_AUTHOR)."),
+    click.option("--reason", required=True, metavar="TEXT", help="Why, in one line."),
+    click.option("--approved-by", metavar="TEXT", help="Who approved it."),
+)
+SAFELY = options(
+    click.option("--key", metavar="KEY", help="Idempotency key: a retry with it records nothing twice."),
+    click.option("--base", metavar="REVISION", help="Refuse if the register has moved on from this revision."),
+)
+
+
+def taking(settings: Sequence[config.Setting]) -> Callable[[Command], Command]:
+    """The settings as options of a command."""
+
+    def apply(command: Command) -> Command:
+        for setting in reversed(settings):
+            default = next(f.default for f in fields(Config) if f.name == setting.field)
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            told = f"{setting.about} [{setting.variable}; default {shown!s}]"
+            command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
+        return command
+
+    return apply
