@@ -75,8 +75,7 @@ class Archive:
         self.store = Store(folder / "register.git")
         self.index = Index(folder / "index.sqlite")
         self.search = Search(folder / "search.sqlite")
-        self._held: tuple[int, Seen] | None = None
-        """Which file lay in the index's place, and what was seen."""
+        self._seen: Seen | None = None
         self._catching_up = threading.Lock()
 
     @classmethod
@@ -110,15 +109,13 @@ class Archive:
     def seen(self) -> Seen:
         """The newest revision, and the store's stamp from before it was looked for: what is made of that revision must
         never be kept as belonging to a newer one."""
-        stamp, lying = self.store.stamp(), self.index.file()
-        held = self._held
-        if held is not None and held[0] == lying and held[1][0] == stamp:
-            return held[1]
+        stamp, seen = self.store.stamp(), self._seen
+        if seen is not None and seen[0] == stamp and self.index.at_hand:
+            return seen
         with self._catching_up:
-            stamp, lying = self.store.stamp(), self.index.file()
-            seen = (stamp, self.index.catch_up(self.store))
-            self._held = (lying, seen)
-        return seen
+            stamp = self.store.stamp()
+            self._seen = (stamp, self.index.catch_up(self.store))
+            return self._seen
 
     def at(self, when: str | datetime | None) -> Revision | None:
         """The revision to look from: an id (seven letters of it are enough), an instant, or now.

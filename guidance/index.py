@@ -91,6 +91,21 @@ class Awaiting(NamedTuple):
     """(overdue, gone, told) of what has none."""
 
 
+class Spoken(NamedTuple):
+    """What a document says of itself."""
+
+    content: bytes
+    told: str
+    """The jurisdictions that it speaks of, as the index has them."""
+    named: tuple[str, ...]
+    home: str
+    """The one for which a question that names none is answered."""
+
+    @classmethod
+    def of(cls, content: bytes, named: Sequence[str]) -> Spoken:
+        return cls(content, " ".join(named), tuple(named), home_of(content))
+
+
 class OnDay(NamedTuple):
     """What a document says in one place on a day, and what it awaits there."""
 
@@ -246,11 +261,12 @@ class Index:
 
     def __init__(self, path: Path, settings: Sequence[str] = SETTINGS) -> None:
         self.path = path
-        self._place = str(path)
         self._settings = settings
         self._local = threading.local()
-        self._spoken: dict[str, tuple[str, str]] = {}
-        """By document, its home and the places that it spoke of when it was last asked about."""
+        self._looked = 0
+        """What lay there when any thread looked last (0: nothing)."""
+        self._spoken: dict[str, Spoken] = {}
+        """What each document said of itself when it was last asked about."""
 
     @property
     def sql(self) -> sqlite3.Connection:
@@ -263,13 +279,17 @@ class Index:
             self._local.connection, self._local.file = found, self._lying()
         return found
 
-    def file(self) -> int:
-        """What lies there now (0: nothing), for the price of one stat. A connection to what lay there before is closed,
-        for whoever deleted or replaced the file meant this thread, too, to do without it."""
-        lying = self._lying()
-        if getattr(self._local, "connection", None) is not None and self._local.file != lying:
+    @property
+    def at_hand(self) -> bool:
+        """Whether this thread is connected to what lay there when any thread looked last."""
+        return getattr(self._local, "connection", None) is not None and self._local.file == self._looked
+
+    def look(self) -> None:
+        """See what lies there now. A connection to what lay there before is closed, for whoever deleted or replaced the
+        file meant every thread, too, to do without it."""
+        self._looked = self._lying()
+        if not self.at_hand:
             self.close()
-        return lying
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -283,7 +303,7 @@ class Index:
 
     def _lying(self) -> int:
         try:
-            return os.stat(self._place).st_ino  # noqa: PTH116  every answer asks: pathlib costs as much again
+            return self.path.stat().st_ino
         except FileNotFoundError:
             return 0
 
@@ -305,7 +325,7 @@ class Index:
 
     def catch_up(self, store: Store, progress: Progress = quiet) -> Revision | None:
         """Bring the index to the store's head, by the new revisions or from nothing, and return that revision."""
-        self.file()
+        self.look()
         try:
             tip = self.tip()
             head = store.head()
@@ -320,6 +340,7 @@ class Index:
                 raise
             self._discard()
         self.rebuild(store, progress)
+        self.look()
         return self.tip()
 
     def _follow(self, store: Store) -> bool:
@@ -671,33 +692,24 @@ class Index:
         One statement, so that no thread takes the interpreter in between. It has to say which places it asks about,
         so it asks about those of the last time, and again where the document has come to speak of others.
         """
-        spoken = self._spoken.get(name) or self._speaks(name, position)
+        spoken = self._spoken.get(name) or Spoken.of(*self.document_row(name, position))
         while True:
-            home = asked or spoken[0]
-            on = day(home)
-            places = scope(spoken[1].split(" "), home)
-            ordinal = on.toordinal()
+            place = asked or spoken.home
+            on = day(place)
+            places, ordinal = scope(spoken.named, place), on.toordinal()
             values = (name, ordinal, position, *places, *([most + 1] if places else ()))
             rows = self.sql.execute(_on_day(len(places)), values).fetchall()
             if not rows or rows[0][0] is not None:
                 raise UnknownDocument(name)
-            content: bytes = rows[0][5]
-            found = (home_of(content), rows[0][4])
-            if found == spoken:
+            _, _, _, _, named, content, *_ = rows[0]
+            if content == spoken.content and named == spoken.told:
                 break
-            spoken = found
-        self._remember(name, spoken)
-        said = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], row[8])) for row in rows[1:])
-        return content, home, on, list(map(OnDay._make, said))
-
-    def _speaks(self, name: str, position: int) -> tuple[str, str]:
-        content, named = self.document_row(name, position)
-        return home_of(content), " ".join(named)
-
-    def _remember(self, name: str, spoken: tuple[str, str]) -> None:
+            spoken = Spoken.of(content, named.split(" "))
         if len(self._spoken) > SPOKEN:
             self._spoken.clear()
         self._spoken[name] = spoken
+        said = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], row[8])) for row in rows[1:])
+        return content, place, on, list(map(OnDay._make, said))
 
     def all_spans_on(
         self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True

@@ -134,14 +134,13 @@ def document(register: Register, name: str, most: int = COMING_SHOWN) -> Json:
     )
     coming = Coming.of(on, [row.awaiting for row in rows], most)
     selected = next((row for row in rows if row.place in within(home)), None)
-    told = _told_of(selected) if selected else Span(home, Period(date.min), "nothing-recorded").json()
     return {
         **register.head(document=name),
         "on": on.isoformat(),
         "jurisdiction": home,
         "document": orjson.Fragment(content.rstrip()),
-        "selected": told,
-        "version": _version(selected, told) if selected and selected.state in IN_FORCE else None,
+        "selected": orjson.Fragment(selected.told) if selected else _unspoken(home),
+        "version": _version(selected) if selected and selected.state in IN_FORCE else None,
         "parts": [_part(row) for row in rows if row is not selected],
         "coming": list(map(orjson.Fragment, coming.told)),
         "more_coming": coming.more,
@@ -161,7 +160,7 @@ def _nothing_yet(register: Register, name: str) -> Json:
         "on": register.day(home).isoformat(),
         "jurisdiction": home,
         "document": None,
-        "selected": Span(home, Period(date.min), "nothing-recorded").json(),
+        "selected": _unspoken(home),
         "version": None,
         "parts": [],
         "coming": [],
@@ -170,13 +169,20 @@ def _nothing_yet(register: Register, name: str) -> Json:
     }
 
 
-def _told_of(row: OnDay) -> Json:
-    return orjson.loads(row.told)
+def _unspoken(home: str) -> Json:
+    return Span(home, Period(date.min), "nothing-recorded").json()
 
 
-def _version(row: OnDay, told: Json) -> Json:
+def _left_out(row: OnDay) -> set[str]:
+    """Ids of the version's rules that do not hold."""
+    if b'"left_out":[]' in row.told:  # inside a text the quotation marks would be escaped
+        return set()
+    return set(orjson.loads(row.told)["left_out"])
+
+
+def _version(row: OnDay) -> Json:
     """The selected version with the rules that hold: its bytes as they are, unless some of them do not."""
-    left_out = set(told["left_out"])
+    left_out = _left_out(row)
     if not left_out:
         return orjson.Fragment(row.body.rstrip())
     body = orjson.loads(row.body)
@@ -185,12 +191,10 @@ def _version(row: OnDay, told: Json) -> Json:
 
 def _part(row: OnDay) -> Json:
     """A part of the place asked about that has a word of its own, with the ids of the rules that hold there."""
-    told = _told_of(row)
-    if row.state not in IN_FORCE:
-        return {**told, "rules": []}
-    left_out = set(told["left_out"])
-    rules = [rule for rule in orjson.loads(row.rules) if rule not in left_out] if left_out else None
-    return {**told, "rules": orjson.Fragment(row.rules) if rules is None else rules}
+    rules = row.rules if row.state in IN_FORCE else b"[]"
+    if left_out := _left_out(row):
+        rules = orjson.dumps([rule for rule in orjson.loads(rules) if rule not in left_out])
+    return orjson.Fragment(row.told[:-1] + b',"rules":' + rules + b"}")
 
 
 class Held(NamedTuple):
@@ -254,7 +258,8 @@ class Coming:
     @classmethod
     def of(cls, on: date, awaiting: Sequence[Awaiting], most: int) -> Coming:
         """Of what some places await; what a part awaits as its whole does is told once."""
-        dated, undated = _lines(awaiting), _undated(awaiting)
+        speaking = [one for one in awaiting if one.dated or one.undated]
+        dated, undated = _lines(speaking), _undated(speaking)
         told = dated[:most]
         changes = FOREVER
         for overdue, gone, said in undated:
@@ -267,8 +272,9 @@ class Coming:
 
 def _lines(awaiting: Sequence[Awaiting]) -> list[bytes]:
     """What has a day, the nearest first, of all places."""
-    speaking = [(one.place, one.dated) for one in awaiting if one.dated]
-    kept = _unrepeated(speaking) if len(speaking) > 1 else speaking
+    if len(awaiting) < 2:
+        return awaiting[0].dated if awaiting else []
+    kept = _unrepeated([(one.place, one.dated) for one in awaiting if one.dated])
     if len(kept) < 2:
         return kept[0][1] if kept else []
     return sorted((told for _, said in kept for told in said), key=lambda told: str(orjson.loads(told)["from"]))
@@ -291,10 +297,9 @@ def _unrepeated(speaking: Sequence[tuple[str, list[bytes]]]) -> list[tuple[str, 
 
 def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
     """What has no day, of all places."""
-    speaking = [(one.place, [row[2] for row in one.undated]) for one in awaiting if one.undated]
-    if len(speaking) < 2:
-        return [row for one in awaiting for row in one.undated]
-    kept = dict(_unrepeated(speaking))
+    if len(awaiting) < 2:
+        return awaiting[0].undated if awaiting else []
+    kept = dict(_unrepeated([(one.place, [row[2] for row in one.undated]) for one in awaiting]))
     return [row for one in awaiting for row in one.undated if row[2] in kept.get(one.place, ())]
 
 

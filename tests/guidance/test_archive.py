@@ -331,3 +331,20 @@ def test_readers_see_whole_revisions_while_others_publish(
             reader.result()
     assert wrong == []
     assert len(seen) > 2
+
+
+def test_a_thread_does_without_an_index_that_another_one_saw_replaced(
+    archive: Archive, first: Receipt, publish: Callable[..., Receipt]
+) -> None:
+    with ThreadPoolExecutor(max_workers=1) as other:
+        assert other.submit(lambda: archive.register().document(NAME).versions[-1].number).result() == 1
+        for file in archive.folder.glob("index.sqlite*"):
+            file.unlink()
+        elsewhere = Archive(archive.folder)
+        receipt = elsewhere.publish(
+            [Proposal(bodies.version(2))], Act("publish", "A <a@example.org>", "why"), datetime.now(UTC)
+        )
+        elsewhere.close()
+        assert archive.tip() == receipt.revision
+        assert other.submit(lambda: archive.register().document(NAME).versions[-1].number).result() == 2
+        other.submit(archive.close).result()
