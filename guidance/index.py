@@ -799,11 +799,11 @@ ONE_SPAN: Final = (
     ") found LEFT JOIN body b ON b.id=found.body"
 )
 """What an old revision believed is found as quickly as the newest: no row of what followed is passed by."""
-_AWAITED: Final = "FROM coming WHERE document=?1 AND jurisdiction=?4 AND first>?2 AND gone>?2 AND since<=?3 AND till>?3"
+_AWAITED: Final = "FROM coming WHERE document=?1 AND jurisdiction=?4 AND gone>?2 AND since<=?3 AND till>?3"
 _NEAREST: Final = (
     "(SELECT CAST(group_concat(told, char(10)) AS BLOB) FROM "
-    f"(SELECT told {_AWAITED} AND first<{FOREVER} ORDER BY first LIMIT ?5)), "
-    f"EXISTS (SELECT 1 {_AWAITED} AND first>={FOREVER})"
+    f"(SELECT told {_AWAITED} AND first>?2 AND first<{FOREVER} ORDER BY first LIMIT ?5)), "
+    f"EXISTS (SELECT 1 {_AWAITED} AND first={FOREVER})"
 )
 """What has a day, a line each, and whether there is something without: as JSON it holds no line end of its own."""
 COMING: Final = f"SELECT {_NEAREST}"
