@@ -194,20 +194,24 @@ def compare(
 
 def tally(changes: Iterable[Change]) -> dict[str, Json]:
     """How many changes there are of each kind, severity and direction, with each effect, and to be reviewed."""
-    changes = tuple(changes)
+    return tally_of([change_json(change) for change in changes])
+
+
+def tally_of(told: Sequence[Json]) -> dict[str, Json]:
+    """The same, of changes as they are told."""
     return {
-        "changes": len(changes),
-        "kinds": _counted([change.kind for change in changes]),
-        "severities": _counted([change.severity for change in changes]),
-        "directions": _counted([direction for change in changes for direction in change.directions]),
-        "effects": _counted([name for change in changes for name in {effect.id for effect in change.effects}]),
-        "needs_review": sum(bool(change.review) for change in changes),
+        "changes": len(told),
+        "kinds": _counted([one["kind"] for one in told]),
+        "severities": _counted([one["severity"] for one in told]),
+        "directions": _counted([direction for one in told for direction in one["directions"]]),
+        "effects": _counted([name for one in told for name in {effect["id"] for effect in one["effects"]}]),
+        "needs_review": sum(bool(one["review"]) for one in told),
     }
 
 
 def added_up(tallies: Iterable[Mapping[str, Json]]) -> dict[str, Json]:
     """The tally of all changes together, from the tallies of some and of the others."""
-    found: dict[str, Json] = tally(())
+    found: dict[str, Json] = tally_of(())
     for one in tallies:
         for name, told in one.items():
             if isinstance(told, dict):
@@ -277,8 +281,8 @@ def _by_id(body: Body) -> dict[str, Body]:
 
 def _links(replacing: Mapping[str, Body], replaced: Mapping[str, Body]) -> Iterator[tuple[str, str]]:
     """(replaced, replacing) as the `replaces` of one side says, where the replaced rule stands on the other only."""
-    for name, rule in replacing.items():
-        for was in rule.get("replaces", ()):
+    for name in [name for name, rule in replacing.items() if "replaces" in rule]:
+        for was in replacing[name]["replaces"]:
             if was in replaced and was not in replacing:
                 yield was, name
 
@@ -656,6 +660,7 @@ def _field(pointer: str, before: Parts, after: Parts) -> Field | None:
 
 def to_json(diff: Diff) -> dict[str, Json]:
     """The diff as schemas/diff.json describes it."""
+    told = [change_json(change) for change in diff.changes]
     return {
         "question": diff.question,
         "document": diff.document,
@@ -663,8 +668,8 @@ def to_json(diff: Diff) -> dict[str, Json]:
         "new": side_json(diff.new),
         "equal": diff.equal,
         "table": diff.table,
-        "summary": {**diff.summary, "unchanged_rules": diff.unchanged},
-        "changes": [change_json(change) for change in diff.changes],
+        "summary": {**tally_of(told), "unchanged_rules": diff.unchanged},
+        "changes": told,
     }
 
 

@@ -131,14 +131,23 @@ def moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
 
 def contradictions(old: str, new: str) -> tuple[str, ...]:
     """What a claim that only the wording differs cannot explain: numbers, negations, duties, and/or."""
-    before, after = _telling(old), _telling(new)
+    before, after = (_telling(side) for side in _differing(tokens(old.casefold()), tokens(new.casefold())))
     return tuple(_difference(what, before[what], after[what]) for what in before if before[what] != after[what])
 
 
-def _telling(text: str) -> dict[str, list[str]]:
-    """The words of a text that decide its meaning, in order, each class apart."""
+def _differing(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Two lists without what both begin with, and without what both end with."""
+    first = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    old, new = old[first:], new[first:]
+    backwards = zip(reversed(old), reversed(new), strict=False)
+    last = next((at for at, (a, b) in enumerate(backwards) if a != b), min(len(old), len(new)))
+    return old[: len(old) - last], new[: len(new) - last]
+
+
+def _telling(words: Iterable[str]) -> dict[str, list[str]]:
+    """The words that decide a meaning, in order, each class apart."""
     found: dict[str, list[str]] = {what: [] for what in ("numbers", *DECIDING)}
-    for word in map(str.rstrip, tokens(text.casefold())):
+    for word in map(str.rstrip, words):
         if word in _CLASS:
             found[_CLASS[word]].append(word)
         elif word in NUMBER_WORDS or not (word.isalpha() or word in _MARKS):

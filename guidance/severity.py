@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -59,10 +59,26 @@ class Table:
 
     rows: Mapping[str, Row]
     sha256: str = field(init=False)
+    _verdicts: dict[Hashable, tuple[str, Direction, Severity]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What was judged before; there are only so many kinds of rules and of effects."""
 
     def __post_init__(self) -> None:
         rows = {effect: row._asdict() for effect, row in self.rows.items()}
         object.__setattr__(self, "sha256", sha256(canonical(rows)).hexdigest())
+
+    def verdict(
+        self, effect: str, kinds: frozenset[str], readings: frozenset[Reading]
+    ) -> tuple[str, Direction, Severity]:
+        """(words, direction, severity) of an effect on rules of some kinds (on no rule: none) and readings."""
+        key = effect, kinds, readings
+        if key not in self._verdicts:
+            row = self.rows[effect]
+            ways = {row.direction.get(one, "unordered") for one in readings}
+            severity = most(row.kinds.get(kind, row.severity) for kind in kinds) if kinds else row.severity
+            self._verdicts[key] = row.words, ways.pop() if len(ways) == 1 else "unordered", severity
+        return self._verdicts[key]
 
     def overridden(self, body: Json, file: str = "") -> Table:
         """The table with an operator's severities and words; raises InvalidDocument.
@@ -153,6 +169,9 @@ def chosen(file: str, table: Table = TABLE) -> Table:
 # --- judging ---------------------------------------------------------------------------------------------
 
 
+_EVERY_READING: Final = frozenset(READINGS)
+
+
 class Finding(NamedTuple):
     """An effect seen in a pair of rules or of versions: its id, the member to look at, and what shows it."""
 
@@ -174,16 +193,12 @@ class Effect(NamedTuple):
 
 def judged(findings: Iterable[Finding], rules: Sequence[Body], table: Table = TABLE) -> tuple[Effect, ...]:
     """The findings with direction and severity, for a rule (alone, or before and after) or for no rule at all."""
-    kinds = {rule["kind"] for rule in rules}
-    readings = {reading(rule) for rule in rules} or set(READINGS)
-    found = []
-    for effect, pointer, because in dict.fromkeys(findings):
-        row = table.rows[effect]
-        ways = {row.direction.get(one, "unordered") for one in readings}
-        direction = ways.pop() if len(ways) == 1 else "unordered"
-        severity = most(row.kinds.get(kind, row.severity) for kind in kinds) if kinds else row.severity
-        found.append(Effect(effect, row.words, direction, severity, pointer, because))
-    return tuple(found)
+    kinds = frozenset([rule["kind"] for rule in rules])
+    readings = frozenset(map(reading, rules)) or _EVERY_READING
+    return tuple(
+        Effect(effect, *table.verdict(effect, kinds, readings), pointer, because)
+        for effect, pointer, because in dict.fromkeys(findings)
+    )
 
 
 def most(severities: Iterable[Severity]) -> Severity:

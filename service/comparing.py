@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from guidance import changes
-from guidance.changes import Change, Diff, Question
+from guidance.changes import Diff, Question
 from guidance.errors import BadParameter
 from guidance.model import Json, Sides, day_of, sha256
 from guidance.register import scope
@@ -222,9 +222,9 @@ def _compared(register: Register, name: str, question: Question, pairs: Sequence
         "document": name,
         "equal": all(diff.equal for _, diff in found),
         "table": found[0][1].table if found else None,
-        "summary": changes.tally(change for _, change in distinct),
+        "summary": changes.tally_of(distinct),
         "sides": [_sides(register, pair, diff) for pair, (_, diff) in zip(pairs, found, strict=True)],
-        "changes": [told for told, _ in distinct],
+        "changes": distinct,
     }
 
 
@@ -241,19 +241,19 @@ def _act(register: Register, state: State) -> Json:
     return register.archive.index.act_on(state.body["document"], state.body["number"], state.position)
 
 
-def _distinct(found: Tagged) -> list[tuple[Json, Change]]:
+def _distinct(found: Tagged) -> list[Json]:
     """Each change once, as it is told. What is the same in the whole and in all its parts is told of the whole."""
-    places: dict[bytes, tuple[Json, Json, Change, list[str]]] = {}
+    places: dict[bytes, tuple[Json, Json, list[str]]] = {}
     for tags, diff in found:
         others = {name: value for name, value in tags.items() if name != "jurisdictions"}
         for change in diff.changes:
             told = changes.change_json(change)
             key = orjson.dumps([others, told]) if len(found) > 1 else str(len(places)).encode()
-            places.setdefault(key, (others, told, change, []))[3].extend(tags.get("jurisdictions", ()))
+            places.setdefault(key, (others, told, []))[2].extend(tags.get("jurisdictions", ()))
     spoken = {place for tags, _ in found for place in tags.get("jurisdictions", ())}
     return [
-        ({**others, **({"jurisdictions": _wholes(named, spoken)} if named else {}), **told}, change)
-        for others, told, change, named in places.values()
+        {**others, **({"jurisdictions": _wholes(named, spoken)} if named else {}), **told}
+        for others, told, named in places.values()
     ]
 
 
