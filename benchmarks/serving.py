@@ -19,6 +19,8 @@ CONNECTIONS: Final = 16
 PATIENCE: Final = 300.0
 """Seconds within which a server has to answer its first question."""
 SERVE: Final = "from service.cli import main; main()"
+SERVERS: Final = [os.sched_getaffinity(0)]
+"""The processors for servers, as they are wanted at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def served(*command: str, first: str = "/") -> Iterator[Served]:
     began = time.perf_counter()
     compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen([sys.executable, *command, str(port)], stderr=subprocess.DEVNULL, env=compiled) as process:
+        os.sched_setaffinity(process.pid, SERVERS[-1])
         try:
             while not _answers(port, first):
                 if process.poll() is not None or time.perf_counter() - began > PATIENCE:
@@ -62,6 +65,21 @@ def served(*command: str, first: str = "/") -> Iterator[Served]:
             yield Served(port, process, time.perf_counter() - began)
         finally:
             process.terminate()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Servers that are started inside compute on one processor, and who asks on the others, where there are others: so
+    that neither is pushed about by the other."""
+    whole = os.sched_getaffinity(0)
+    first = min(whole)
+    os.sched_setaffinity(0, whole - {first} or whole)
+    SERVERS.append({first})
+    try:
+        yield
+    finally:
+        SERVERS.pop()
+        os.sched_setaffinity(0, whole)
 
 
 @contextmanager
