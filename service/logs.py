@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import sys
 import threading
 import time
 from collections import deque
 from functools import lru_cache
+from multiprocessing.util import Finalize
 from typing import Any, Final, TextIO
 
 import orjson
@@ -65,7 +65,7 @@ def start(level: str) -> None:
     LOG.handlers = [lines]
     LOG.propagate = False
     LOG.setLevel(level.upper())
-    atexit.register(lines.write_gathered)
+    Finalize(None, lines.write_gathered, exitpriority=0)  # a worker that ends runs no atexit
     threading.Thread(target=lines.keep_writing, name="log", daemon=True).start()
 
 

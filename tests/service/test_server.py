@@ -167,8 +167,10 @@ def _serve(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_stops_when_it_is_told_to(running: Running) -> None:
+    running.ask("/v1/nothing/more")
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(PATIENCE) == 0
     first, *lines = running.log.read_text("utf-8").splitlines()
     assert re.fullmatch(r"serving \S+ on http://127\.0\.0\.1:[0-9]+", first)
     assert {json.loads(line)["message"] for line in lines} == {"request"}
+    assert json.loads(lines[-1])["path"] == "/v1/nothing/more"
