@@ -169,8 +169,8 @@ def compare(
 
     States are version bodies as recorded; their rules may be only those that hold on a day. `question` and `asked`
     say for what, and in whose words, and are handed through; `hashes` are those of the canonical bytes, where they are
-    known. Raises BadParameter for two documents, InvalidDocument
-    for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
+    known. Raises BadParameter for two documents, InvalidDocument for a rule id that stands twice, and Unaccounted where
+    the sides differ in something that cannot be shown.
     """
     document = _document(old, new)
     sides = _side(old, asked[0], hashes[0]), _side(new, asked[1], hashes[1])

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import orjson
 
+from guidance.model import SEGMENT
 from service import answers, logs, params
 from service.cache import KEPT, Keep
 from service.desk import Desk, Reply, tag_of
 from service.formats import JSON
 
-SEGMENT: Final = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
-PATH: Final = re.compile(f"/v1/documents/({SEGMENT}/{SEGMENT})")
+PATH: Final = re.compile(f"/v1/documents/({SEGMENT.pattern}/{SEGMENT.pattern})")
 PLAIN: Final = re.compile(r"(on|at|jurisdiction)=([0-9A-Za-z:-]{1,40})")
 """A parameter that means itself: nothing in it is encoded."""
 HOST: Final = re.compile(r"([a-z0-9.-]{1,253})(?::[0-9]{1,5})?")

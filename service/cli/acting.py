@@ -14,9 +14,10 @@ from guidance.archive import Proposal, Receipt
 from guidance.errors import BadJson, BadParameter, InvalidDocument
 from guidance.model import day_of
 from guidance.schema import check_document, check_version, read, warnings
-from service.cli.actor import act_of, now_of
+from guidance.store import Act
+from service.cli.actor import SAFELY, acting, now_of
 from service.cli.opening import opened, version_of
-from service.cli.options import ACTING, DATA, SAFELY
+from service.cli.options import DATA
 
 
 def proposal(path: Path) -> Proposal:
@@ -63,38 +64,20 @@ def check(files: tuple[Path, ...], strict: bool) -> None:
 @click.command()
 @FILES
 @DATA
-@ACTING
+@acting("publish")
 @SAFELY
-def publish(
-    files: tuple[Path, ...],
-    data: str | None,
-    author: str | None,
-    reason: str,
-    approved_by: str | None,
-    key: str | None,
-    base: str | None,
-) -> None:
+def publish(files: tuple[Path, ...], data: str | None, act: Act, base: str | None) -> None:
     """Record documents and their next versions; or how far a version that does not bind yet has come."""
-    act = act_of("publish", author, reason, approved_by, key)
     acknowledge(opened(data).publish([proposal(path) for path in files], act, now_of(data), base))
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @DATA
-@ACTING
+@acting("correct")
 @SAFELY
-def correct(
-    file: Path,
-    data: str | None,
-    author: str | None,
-    reason: str,
-    approved_by: str | None,
-    key: str | None,
-    base: str | None,
-) -> None:
+def correct(file: Path, data: str | None, act: Act, base: str | None) -> None:
     """Record that a document or version says something else than the register said. The earlier text is kept."""
-    act = act_of("correct", author, reason, approved_by, key)
     acknowledge(opened(data).correct(proposal(file), act, now_of(data), base))
 
 
@@ -104,24 +87,20 @@ def correct(
 @click.option("--on", metavar="DAY", help="First day on which it no longer holds; left out: it never takes effect.")
 @click.option("--jurisdiction", "places", multiple=True, metavar="J", help="Only there; may be repeated.")
 @DATA
-@ACTING
+@acting("withdraw")
 @SAFELY
-def withdraw(  # noqa: PLR0917 (click hands over each option by its name)
+def withdraw(
     version: str,
     ends: str,
     on: str | None,
     places: Sequence[str],
     data: str | None,
-    author: str | None,
-    reason: str,
-    approved_by: str | None,
-    key: str | None,
+    act: Act,
     base: str | None,
 ) -> None:
     """Record the end of a VERSION (ema/lemtrada@3) from a day on, or that it never takes effect."""
     name, number, _ = version_of(version)
     if number is None:
         raise BadParameter("version", version, "names no version; write one such as ema/lemtrada@3")
-    act = act_of("withdraw", author, reason, approved_by, key)
     day = day_of(on, "--on") if on else None
     acknowledge(opened(data).withdraw((name, number), ends, day, places, act, now_of(data), base))

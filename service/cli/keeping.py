@@ -14,9 +14,9 @@ from guidance.archive import Archive
 from guidance.model import document_id
 from guidance.store import Act
 from service import config
-from service.cli.actor import act_of, now_of
+from service.cli.actor import acting, now_of
 from service.cli.opening import asked, opened
-from service.cli.options import ACTING, AT, DATA
+from service.cli.options import AT, DATA
 from service.cli.progress import Shown
 from service.clock import system_clock
 
@@ -48,12 +48,12 @@ def made(folder: Path, empty: bool = False) -> tuple[int, Path]:
 @click.command("import")
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @DATA
-@ACTING
-def import_(source: Path, data: str | None, author: str | None, reason: str, approved_by: str | None) -> None:
+@acting("publish")
+def import_(source: Path, data: str | None, act: Act) -> None:
     """Record a folder of JSON files, or a file of JSON lines: all of it or, with every violation listed, nothing."""
     archive = opened(data)
     with Shown() as progress:
-        count = archive.take_in(source, act_of("publish", author, reason, approved_by), now_of(data), progress)
+        count = archive.take_in(source, act, now_of(data), progress)
     click.echo(f"recorded {count} revisions")
 
 

@@ -28,15 +28,6 @@ ON = click.option("--on", metavar="DAY", help="The day the rules apply, YYYY-MM-
 AT = click.option("--at", metavar="WHEN", help="Look from a revision, an instant, or the end of a day (UTC).")
 PLACE = click.option("--jurisdiction", metavar="J", help="EU, UK, GB, NI, CH, or a member state such as DE.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
-ACTING = options(
-    click.option("--author", metavar="'NAME <ADDRESS>'", help="Who acts (else INFORCE_AUTHOR)."),
-    click.option("--reason", required=True, metavar="TEXT", help="Why, in one line."),
-    click.option("--approved-by", metavar="TEXT", help="Who approved it."),
-)
-SAFELY = options(
-    click.option("--key", metavar="KEY", help="Idempotency key: a retry with it records nothing twice."),
-    click.option("--base", metavar="REVISION", help="Refuse if the register has moved on from this revision."),
-)
 
 
 def taking(settings: Sequence[config.Setting]) -> Callable[[Command], Command]:
