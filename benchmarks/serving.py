@@ -44,9 +44,9 @@ class Served:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
     def processor(self) -> float:
-        """Seconds of processor time that the worker has used."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that the worker has used: its clock, as clock_getcpuclockid(3) numbers it, for
+        /proc counts in hundredths of a second."""
+        return time.clock_gettime((~self.worker << 3) | 2)
 
 
 @contextmanager
