@@ -291,14 +291,15 @@ def _in_rules(aligned: _Aligned, table: Table) -> Iterator[Change]:
     old_places = {name: place for place, name in enumerate(aligned.old, start=1)}
     new_places = {name: place for place, name in enumerate(aligned.new, start=1)}
     for name in _reading_order(aligned):
-        change = _in_rule(name, aligned, table)
-        if change:
-            yield change._replace(
-                old_place=old_places.get(name),
-                new_place=new_places.get(name),
-                old_source=aligned.old.get(name, {}).get("source"),
-                new_source=aligned.new.get(name, {}).get("source"),
-            )
+        old, new = aligned.old.get(name), aligned.new.get(name)
+        if old and new and name not in aligned.moved and _same(old, new):
+            continue
+        yield _in_rule(old, new, aligned, table)._replace(
+            old_place=old_places.get(name),
+            new_place=new_places.get(name),
+            old_source=old and old.get("source"),
+            new_source=new and new.get("source"),
+        )
 
 
 def _reading_order(aligned: _Aligned) -> Iterator[str]:
@@ -316,15 +317,11 @@ def _reading_order(aligned: _Aligned) -> Iterator[str]:
         yield from removed.get(name, ())
 
 
-def _in_rule(name: str, aligned: _Aligned, table: Table) -> Change | None:
-    old, new = aligned.old.get(name), aligned.new.get(name)
-    if old is None and new is not None:
-        return _added(new, aligned, table)
-    if new is None and old is not None:
+def _in_rule(old: Body | None, new: Body | None, aligned: _Aligned, table: Table) -> Change:
+    if new is None:
+        assert old is not None
         return _removed(old, aligned, table)
-    if old is None or new is None or (name not in aligned.moved and _same(old, new)):
-        return None
-    return _changed(old, new, aligned, table)
+    return _added(new, aligned, table) if old is None else _changed(old, new, aligned, table)
 
 
 def _added(rule: Body, aligned: _Aligned, table: Table) -> Change:
@@ -575,22 +572,23 @@ def _told(before: Parts, after: Parts) -> Iterable[str]:
 def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts) -> None:
     """Put in `before` and `after` what differs; what stands on one side only, or is of two types, as a whole."""
     olds, news = _by_identity(name, old), _by_identity(name, new)
-    for key in olds.keys() | news.keys():
-        pointer = at + _step(key)
+    for key, value in olds.items():
         if key not in news:
-            before[pointer] = olds[key]
-        elif key not in olds:
-            after[pointer] = news[key]
-        elif not _same(olds[key], news[key]):
-            if key != _ORDER and _alike(olds[key], news[key]):
-                _part(pointer, key if isinstance(old, dict) else name, olds[key], news[key], before, after)
+            before[at + _step(key)] = value
+        elif not _same(value, news[key]):
+            pointer = at + _step(key)
+            if key != _ORDER and _alike(value, news[key]):
+                _part(pointer, key if type(old) is dict else name, value, news[key], before, after)
             else:
-                before[pointer], after[pointer] = olds[key], news[key]
+                before[pointer], after[pointer] = value, news[key]
+    after.update((at + _step(key), value) for key, value in news.items() if key not in olds)
 
 
 def _same(old: Json, new: Json) -> bool:
     """Whether two values are the same JSON, in which true, 1 and 1.0 differ, as they do not in Python."""
-    return bool(old == new) and (type(old) is type(new) is str or canonical(old) == canonical(new))
+    if type(old) is str or type(new) is str:
+        return bool(old == new)
+    return orjson.dumps(old) == orjson.dumps(new) or (bool(old == new) and canonical(old) == canonical(new))
 
 
 def _alike(old: Json, new: Json) -> bool:
@@ -617,7 +615,7 @@ def _spelled(value: Json) -> str:
 def _keys(name: str, items: Sequence[Json]) -> list[str]:
     """An identity for each item, unlike any other in the list; its place where nothing identifies it."""
     members = _IDENTITY.get(name, ())
-    keys = [item if isinstance(item, str) else _key(item, members) or str(at) for at, item in enumerate(items)]
+    keys = [item if type(item) is str else _key(item, members) or str(at) for at, item in enumerate(items)]
     if len(set(keys)) == len(keys):
         return keys
     found: dict[str, None] = {}
@@ -628,10 +626,13 @@ def _keys(name: str, items: Sequence[Json]) -> list[str]:
 
 
 def _key(item: Json, members: Iterable[str]) -> str:
-    if not isinstance(item, dict):
+    if type(item) is not dict:
         return ""
-    parts = [item[member] for member in members if member in item]
-    return " ".join("+".join(sorted(map(str, part))) if isinstance(part, list) else str(part) for part in parts)
+    return " ".join([_key_part(item[member]) for member in members if member in item])
+
+
+def _key_part(part: Json) -> str:
+    return part if type(part) is str else "+".join(sorted(map(str, part))) if type(part) is list else str(part)
 
 
 def _account(before: dict[str, str], after: dict[str, str], pointers: Iterable[str]) -> None:

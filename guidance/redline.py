@@ -6,9 +6,10 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import chain, count, groupby
 from operator import itemgetter
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rapidfuzz.distance import Indel
 
@@ -39,8 +40,7 @@ DECIDING: Final[dict[str, frozenset[str]]] = {
 }
 """Words that decide what a sentence means, by class. Numbers are such a class too, and are found by their form."""
 
-_MARKS: Final = frozenset(".,;:()")
-"""The commonest tokens that are no word and decide nothing."""
+_CLASSES: Final = ("numbers", *DECIDING)
 _CLASS: Final = {word: what for what, words in DECIDING.items() for word in words}
 _QUANTITY: Final = re.compile(r"(?<=\w)[\s-]+(?=[^\W\d])")
 _PARTS: Final = re.compile(r"[\s/-]+")
@@ -131,50 +131,54 @@ def moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
 
 def contradictions(old: str, new: str) -> tuple[str, ...]:
     """What a claim that only the wording differs cannot explain: numbers, negations, duties, and/or."""
-    before, after = (_telling(side) for side in _differing(tokens(old.casefold()), tokens(new.casefold())))
-    return tuple(_difference(what, before[what], after[what]) for what in before if before[what] != after[what])
+    before, after = _telling(old), _telling(new)
+    sides = ((what, before.get(what, []), after.get(what, [])) for what in _CLASSES)
+    return tuple(_difference(what, was, now) for what, was, now in sides if was != now)
 
 
-def _differing(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
-    """Two lists without what both begin with, and without what both end with."""
-    first = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    old, new = old[first:], new[first:]
-    backwards = zip(reversed(old), reversed(new), strict=False)
-    last = next((at for at, (a, b) in enumerate(backwards) if a != b), min(len(old), len(new)))
-    return old[: len(old) - last], new[: len(new) - last]
-
-
-def _telling(words: Iterable[str]) -> dict[str, list[str]]:
+def _telling(text: str) -> dict[str, list[str]]:
     """The words that decide a meaning, in order, each class apart."""
-    found: dict[str, list[str]] = {what: [] for what in ("numbers", *DECIDING)}
-    for word in map(str.rstrip, words):
-        if word in _CLASS:
-            found[_CLASS[word]].append(word)
-        elif word in NUMBER_WORDS or not (word.isalpha() or word in _MARKS):
-            _tell(word, found)
+    found: dict[str, list[str]] = {}
+    for what, word in chain.from_iterable(map(_told, tokens(text.casefold()))):
+        found.setdefault(what, []).append(word)
     return found
 
 
-def _tell(word: str, found: dict[str, list[str]]) -> None:
-    """Sort in a number, or each part of a compound: "and/or", "must not"."""
+@lru_cache(maxsize=4096)
+def _told(token: str) -> tuple[tuple[str, str], ...]:
+    """What one token decides: nothing, a number, or each part of a compound: "and/or", "must not"."""
+    word = token.rstrip()
     head, *unit = _QUANTITY.split(word, maxsplit=1)
     if head in NUMBER_WORDS or any(map(str.isdigit, word)):
         units = (name[:-1] if len(name) > 3 and name.endswith("s") else name for name in unit)
-        found["numbers"].append(" ".join((NUMBER_WORDS.get(head, head), *units)))
-        return
-    for part in _PARTS.split(word):
-        if part in _CLASS:
-            found[_CLASS[part]].append(part)
-        elif part.endswith(("n't", "n’t")):
-            found["negations"].append("not")
+        return (("numbers", " ".join((NUMBER_WORDS.get(head, head), *units))),)
+    return tuple(filter(None, map(_decided, _PARTS.split(word))))
+
+
+def _decided(part: str) -> tuple[str, str] | None:
+    """The class of a word, and the word; None for one that decides nothing."""
+    if part in _CLASS:
+        return _CLASS[part], part
+    return ("negations", "not") if part.endswith(("n't", "n’t")) else None
 
 
 def _difference(what: str, old: list[str], new: list[str]) -> str:
-    before, after = Counter(old), Counter(new)
-    gone, come = before - after, after - before
+    gone, come = _beyond(old, new), _beyond(new, old)
     if not gone and not come:
         return f"{what} stand in another order"
-    return f"{what}: {', '.join(gone.elements()) or 'none'} became {', '.join(come.elements()) or 'none'}"
+    return f"{what}: {', '.join(gone) or 'none'} became {', '.join(come) or 'none'}"
+
+
+def _beyond(words: list[str], others: list[str]) -> list[str]:
+    """The words, each as often as it stands there more often than among the others."""
+    left = Counter(others)
+    found = []
+    for word in words:
+        if left.get(word):
+            left[word] -= 1
+        else:
+            found.append(word)
+    return found
 
 
 def _increasing(positions: Sequence[int]) -> set[int]:
@@ -214,24 +218,26 @@ def _blocks(a: Sequence[str], b: Sequence[str], moves: Moves) -> list[_Block]:
     if len(a) * len(b) > _LARGE:
         return [(False, 0, len(a), 0, len(b))]
     numbers = dict(zip(chain(a, b), count(), strict=False))
-    right = [numbers[piece] for piece in b]
+    right = list(map(numbers.__getitem__, b))
     for piece in a if moves else ():
         if piece.strip() in moves:
             numbers[piece] = len(a) + len(b) + moves[piece.strip()]
-    left = [numbers[piece] for piece in a]
-    return _turns((one.a, one.b, one.size) for one in Indel.opcodes(left, right).as_matching_blocks())
+    left = list(map(numbers.__getitem__, a))
+    return _turns(Indel.opcodes(left, right).as_list(), len(a), len(b))
 
 
-def _turns(matches: Iterable[tuple[int, int, int]]) -> list[_Block]:
-    """What is the same and what is not, by turns."""
+def _turns(opcodes: Iterable[Any], old: int, new: int) -> list[_Block]:
+    """What is the same and what is not, by turns, in two lists of so many pieces."""
     found: list[_Block] = []
     i = j = 0
-    for i1, j1, size in matches:
-        if i < i1 or j < j1:
-            found.append((False, i, i1, j, j1))
-        i, j = i1 + size, j1 + size
-        if size:
-            found.append((True, i1, i, j1, j))
+    for op, i1, i2, j1, j2 in opcodes:
+        if op == "equal":
+            if i < i1 or j < j1:
+                found.append((False, i, i1, j, j1))
+            found.append((True, i1, i2, j1, j2))
+            i, j = i2, j2
+    if i < old or j < new:
+        found.append((False, i, old, j, new))
     return found
 
 
@@ -272,13 +278,13 @@ def _cut(sentences: Iterable[str], moves: Moves) -> list[str]:
 
 def _joined(blocks: list[_Block], a: Sequence[str]) -> list[_Block]:
     """Blocks in which a tiny common word between two changes belongs to the change."""
-    tiny = {block for block in blocks[1:-1] if block[0] and _is_tiny(a, block)}
+    tiny = {block for block in blocks[1:-1] if _is_tiny(a, block)}
     return _alternating((False, *block[1:]) if block in tiny else block for block in blocks) if tiny else blocks
 
 
 def _is_tiny(a: Sequence[str], block: _Block) -> bool:
-    _, i1, i2, _, _ = block
-    return i2 - i1 <= 2 and all(piece.strip().casefold() in _TINY for piece in a[i1:i2])
+    same, i1, i2, _, _ = block
+    return same and i2 - i1 <= 2 and _TINY.issuperset([piece.strip().casefold() for piece in a[i1:i2]])
 
 
 def _is_confetti(blocks: Sequence[_Block], a: Sequence[str], b: Sequence[str]) -> bool:

@@ -203,7 +203,7 @@ def judged(findings: Iterable[Finding], rules: Sequence[Body], table: Table = TA
 
 def most(severities: Iterable[Severity]) -> Severity:
     """The most severe, editorial where there is none."""
-    return SEVERITIES[max(map(SEVERITIES.index, severities), default=0)]
+    return max(severities, key=SEVERITIES.index, default=SEVERITIES[0])
 
 
 def reading(rule: Body) -> Reading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
@@ -250,14 +251,15 @@ def _distinct(found: Tagged) -> list[Json]:
             told = changes.change_json(change)
             key = orjson.dumps([others, told]) if len(found) > 1 else str(len(places)).encode()
             places.setdefault(key, (others, told, []))[2].extend(tags.get("jurisdictions", ()))
-    spoken = {place for tags, _ in found for place in tags.get("jurisdictions", ())}
+    spoken = frozenset(place for tags, _ in found for place in tags.get("jurisdictions", ()))
     return [
-        {**others, **({"jurisdictions": _wholes(named, spoken)} if named else {}), **told}
+        {**others, **({"jurisdictions": _wholes(tuple(named), spoken)} if named else {}), **told}
         for others, told, named in places.values()
     ]
 
 
-def _wholes(named: Sequence[str], spoken: set[str]) -> list[str]:
+@lru_cache
+def _wholes(named: tuple[str, ...], spoken: frozenset[str]) -> list[str]:
     """The places without the parts of a whole that is named too, where every part spoken of goes with it."""
     if len(named) < 2:
         return list(named)
