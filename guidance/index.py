@@ -92,18 +92,15 @@ class Awaiting(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """What a document says of itself."""
+    """What a document says of itself, and between which positions the register believed it for certain."""
 
     content: bytes
-    told: str
-    """The jurisdictions that it speaks of, as the index has them."""
     named: tuple[str, ...]
+    """The jurisdictions that it speaks of."""
     home: str
     """The one for which a question that names none is answered."""
-
-    @classmethod
-    def of(cls, content: bytes, named: Sequence[str]) -> Spoken:
-        return cls(content, " ".join(named), tuple(named), home_of(content))
+    first: int
+    last: int
 
 
 class OnDay(NamedTuple):
@@ -265,8 +262,10 @@ class Index:
         self._local = threading.local()
         self._looked = 0
         """What lay there when any thread looked last (0: nothing)."""
+        self._newest: Revision | None = None
+        """The revision that the file had caught up to when any thread looked last."""
         self._spoken: dict[str, Spoken] = {}
-        """What each document said of itself when it was last asked about."""
+        """What each document said of itself when it was last asked about, as of that revision."""
 
     @property
     def sql(self) -> sqlite3.Connection:
@@ -326,6 +325,12 @@ class Index:
     def catch_up(self, store: Store, progress: Progress = quiet) -> Revision | None:
         """Bring the index to the store's head, by the new revisions or from nothing, and return that revision."""
         self.look()
+        found = self._caught_up(store, progress)
+        if found != self._newest:
+            self._newest, self._spoken = found, {}
+        return found
+
+    def _caught_up(self, store: Store, progress: Progress) -> Revision | None:
         try:
             tip = self.tip()
             head = store.head()
@@ -571,14 +576,18 @@ class Index:
 
     def document_row(self, name: str, position: int) -> tuple[bytes, tuple[str, ...]]:
         """(canonical bytes, jurisdictions it speaks of) as of a position; raises UnknownDocument."""
-        row = self.sql.execute(
-            "SELECT b.content, d.named FROM document d JOIN body b ON b.id=d.body "
+        content, named, _ = self._document(name, position)
+        return content, tuple(named.split(" "))
+
+    def _document(self, name: str, position: int) -> Row:
+        row: Row | None = self.sql.execute(
+            "SELECT b.content, d.named, d.since FROM document d JOIN body b ON b.id=d.body "
             "WHERE d.id=? AND d.since<=? AND d.till>?",
             (name, position, position),
         ).fetchone()
         if row is None:
             raise UnknownDocument(name)
-        return row[0], tuple(row[1].split(" "))
+        return row
 
     def document(self, name: str, position: int) -> Document:
         """The whole document as a value, as of a position; raises UnknownDocument."""
@@ -681,7 +690,7 @@ class Index:
 
     def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
         """(jurisdiction, end, state, version, told, body bytes, rule ids) of one document on a day, for each place."""
-        asked = (self.sql.execute(ONE_SPAN, (name, day, position, place)).fetchone() for place in places)
+        asked = (self.sql.execute(SPAN_ON, (name, day, position, None, place)).fetchone() for place in places)
         return [row for row in asked if row]
 
     def on_day(
@@ -689,27 +698,31 @@ class Index:
     ) -> tuple[bytes, str, date, list[OnDay]]:
         """(its canonical bytes, the place that it answers for, the day, what it says and awaits there and in parts).
 
-        One statement, so that no thread takes the interpreter in between. It has to say which places it asks about,
-        so it asks about those of the last time, and again where the document has come to speak of others.
+        One statement, so that no thread takes the interpreter in between. Raises UnknownDocument.
         """
-        spoken = self._spoken.get(name) or Spoken.of(*self.document_row(name, position))
-        while True:
-            place = asked or spoken.home
-            on = day(place)
-            places, ordinal = scope(spoken.named, place), on.toordinal()
-            values = (name, ordinal, position, *places, *([most + 1] if places else ()))
-            rows = self.sql.execute(_on_day(len(places)), values).fetchall()
-            if not rows or rows[0][0] is not None:
-                raise UnknownDocument(name)
-            _, _, _, _, named, content, *_ = rows[0]
-            if content == spoken.content and named == spoken.told:
-                break
-            spoken = Spoken.of(content, named.split(" "))
-        if len(self._spoken) > SPOKEN:
-            self._spoken.clear()
-        self._spoken[name] = spoken
-        said = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], row[8])) for row in rows[1:])
-        return content, place, on, list(map(OnDay._make, said))
+        spoken = self._spoken_by(name, position)
+        place = asked or spoken.home
+        on = day(place)
+        places, ordinal = scope(spoken.named, place), on.toordinal()
+        if not places:
+            return spoken.content, place, on, []
+        newest = self._newest is not None and position >= self._newest.position
+        values = (name, ordinal, position, most + 1, *places)
+        rows = self.sql.execute(_on_day(len(places), newest), values).fetchall()
+        told = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], most)) for row in rows)
+        return spoken.content, place, on, list(map(OnDay._make, told))
+
+    def _spoken_by(self, name: str, position: int) -> Spoken:
+        """What a document says of itself: seldom anything new, so it is remembered. Raises UnknownDocument."""
+        held = self._spoken
+        found = held.get(name)
+        if found is None or not found.first <= position <= found.last:
+            content, named, since = self._document(name, position)
+            found = Spoken(content, tuple(named.split(" ")), home_of(content), since, position)
+            if len(held) > SPOKEN:
+                held.clear()
+            held[name] = found
+        return found
 
     def all_spans_on(
         self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True
@@ -728,15 +741,20 @@ class Index:
 
     def coming_of(self, name: str, day: int, position: int, places: Sequence[str], most: int) -> list[Awaiting]:
         """What one document awaits after a day, for each place."""
-        asked = (
-            (place, self.sql.execute(COMING, (name, day, position, place, most + 1)).fetchone()) for place in places
-        )
-        return [self._awaiting(name, day, position, place, *found) for place, found in asked]
+        values = (name, day, position, most + 1)
+        asked = ((place, self.sql.execute(COMING, (*values, place)).fetchone()[0]) for place in places)
+        return [self._awaiting(name, day, position, place, told, most) for place, told in asked]
 
-    def _awaiting(self, name: str, day: int, position: int, place: str, dated: bytes | None, undated: int) -> Awaiting:
-        lines = dated.split(b"\n") if dated else []
-        rows = self.sql.execute(UNDATED, (name, day, position, place)).fetchall() if undated else []
-        return Awaiting(place, lines, rows)
+    def _awaiting(self, name: str, day: int, position: int, place: str, told: bytes | None, most: int) -> Awaiting:
+        """What was found, a line each, the nearest first and last what has no day; of that there may be more."""
+        if not told:
+            return Awaiting(place, [], [])
+        lines = told.split(b"\n")
+        dated = [line for line in lines if line.startswith(b"{")]
+        if len(lines) > most:
+            return Awaiting(place, dated, self.sql.execute(UNDATED, (name, day, position, None, place)).fetchall())
+        apart = (line.split(b" ", 2) for line in lines[len(dated) :])
+        return Awaiting(place, dated, [(int(overdue), int(gone), said) for overdue, gone, said in apart])
 
     def all_coming(self, day: int, position: int, limit: int = 100) -> list[Row]:
         """(document, first, overdue, gone, told) of what the whole register awaits, the nearest first."""
@@ -787,40 +805,40 @@ LAST_TOUCHED: Final = "WHERE position=(SELECT max(position) FROM touched WHERE d
 ACT_ON: Final = f"SELECT id, recorded_at, author, act, reason, approved_by FROM revision {LAST_TOUCHED}"
 _SPAN: Final = "jurisdiction, end, state, version, told, body"
 LAST_SPAN: Final = (
-    f"SELECT {_SPAN}, first, till FROM span WHERE document=?1 AND jurisdiction=?4 AND end={FOREVER} AND since<=?3 "
+    f"SELECT {_SPAN}, first, till FROM span WHERE document=?1 AND jurisdiction=?5 AND end={FOREVER} AND since<=?3 "
     "ORDER BY since DESC LIMIT 1"
 )
 """The one without an end: at every position one is believed, and it is the one that was begun last."""
+_ON_DAY: Final = "document=?1 AND jurisdiction=?5 AND end>?2 AND first<=?2 AND since<=?3 AND till>?3"
+NEW_SPAN: Final = f"SELECT {_SPAN} FROM span WHERE {_ON_DAY} LIMIT 1"
+"""As the newest revisions have it: what they no longer believe is little of what ends after a day."""
 ONE_SPAN: Final = (
-    "SELECT found.jurisdiction, found.end, found.state, found.version, found.told, b.content, b.rules FROM ("
     f"SELECT {_SPAN} FROM ({LAST_SPAN}) WHERE first<=?2 AND till>?3 "
-    f"UNION ALL SELECT {_SPAN} FROM span WHERE document=?1 AND jurisdiction=?4 "
-    f"AND end>?2 AND end<{FOREVER} AND first<=?2 AND since<=?3 AND till>?3 LIMIT 1"
-    ") found LEFT JOIN body b ON b.id=found.body"
+    f"UNION ALL SELECT {_SPAN} FROM span WHERE {_ON_DAY} AND end<{FOREVER} LIMIT 1"
 )
-"""What an old revision believed is found as quickly as the newest: no row of what followed is passed by."""
-_AWAITED: Final = "FROM coming WHERE document=?1 AND jurisdiction=?4 AND gone>?2 AND since<=?3 AND till>?3"
+"""The same; what an old revision believed is found as quickly as the newest: no row of what followed is passed by."""
+SPAN_ON: Final = (
+    "SELECT found.jurisdiction, found.end, found.state, found.version, found.told, b.content, b.rules "
+    f"FROM ({ONE_SPAN}) found LEFT JOIN body b ON b.id=found.body"
+)
+_AWAITED: Final = "FROM coming WHERE document=?1 AND jurisdiction=?5 AND gone>?2 AND since<=?3 AND till>?3"
 _NEAREST: Final = (
-    "(SELECT CAST(group_concat(told, char(10)) AS BLOB) FROM "
-    f"(SELECT told {_AWAITED} AND first>?2 AND first<{FOREVER} ORDER BY first LIMIT ?5)), "
-    f"EXISTS (SELECT 1 {_AWAITED} AND first={FOREVER})"
+    "(SELECT CAST(group_concat(line, char(10)) AS BLOB) FROM "
+    f"(SELECT iif(first<{FOREVER}, told, overdue || ' ' || gone || ' ' || told) AS line {_AWAITED} AND first>?2 "
+    "ORDER BY first LIMIT ?4))"
 )
-"""What has a day, a line each, and whether there is something without: as JSON it holds no line end of its own."""
+"""A line each, for as JSON it holds no line end of its own. What has no day says, ahead of it, when it changes."""
 COMING: Final = f"SELECT {_NEAREST}"
 UNDATED: Final = f"SELECT overdue, gone, told {_AWAITED} AND first={FOREVER}"
 
 
 @lru_cache
-def _on_day(places: int) -> str:
-    """A row for the document, without a place, and one for each of so many places, which follow the third parameter;
-    after them, how much of what is awaited."""
-    own = (
-        "SELECT NULL, NULL, NULL, NULL, d.named, b.content, NULL, NULL, NULL "
-        "FROM document d JOIN body b ON b.id=d.body WHERE d.id=?1 AND d.since<=?3 AND d.till>?3"
-    )
-    one = ONE_SPAN.replace("b.content, b.rules", f"ifnull(b.content, x''), ifnull(b.rules, x''), {_NEAREST}")
-    numbered = (one.replace("?5", f"?{places + 4}").replace("?4", f"?{place + 4}") for place in range(places))
-    return " UNION ALL ".join([own, *numbered])
+def _on_day(places: int, newest: bool) -> str:
+    """What is said and awaited in each of so many places, which are the parameters after the fourth."""
+    one = SPAN_ON.replace("b.content, b.rules", f"ifnull(b.content, x''), ifnull(b.rules, x''), {_NEAREST}")
+    if newest:
+        one = one.replace(ONE_SPAN, NEW_SPAN)
+    return " UNION ALL ".join(one.replace("?5", f"?{place + 5}") for place in range(places))
 
 
 def home_of(content: bytes) -> str:

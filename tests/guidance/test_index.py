@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from guidance.archive import Archive, Proposal
@@ -237,6 +238,23 @@ def test_a_store_that_was_set_back_is_followed(filled: Archive) -> None:
     assert second is not None
     (filled.store.path / BRANCH).write_text(f"{second.id}\n")
     assert numbers(filled) == [1, 2]
+
+
+def test_what_a_document_said_before_the_store_was_set_back_is_not_remembered(
+    filled: Archive, act: Callable[..., Act], now: datetime
+) -> None:
+    def titled() -> tuple[int, str]:
+        tip = filled.tip()
+        assert tip is not None
+        content, *_ = filled.index.on_day(NAME, tip.position, None, lambda _: date.fromordinal(DAY), 3)
+        return tip.position, orjson.loads(content)["title"]
+
+    second = filled.index.revision_of(2)
+    assert second is not None
+    for title in ("The one", "The other"):
+        (filled.store.path / BRANCH).write_text(f"{second.id}\n")
+        filled.correct(Proposal(bodies.document(title=title)), act(), now + timedelta(days=9))
+        assert titled() == (3, title)
 
 
 def test_a_commit_that_is_not_ours_is_never_served(filled: Archive) -> None:
