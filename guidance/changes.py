@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 import jsonpatch
@@ -60,7 +61,7 @@ class Field(NamedTuple):
     @property
     def member(self) -> str:
         """The member of the rule or version that it lies in; empty for the whole."""
-        name = self.pointer[1:].partition("/")[0]
+        name = self.pointer.split("/", 2)[1] if self.pointer else ""
         return name.replace("~1", "/").replace("~0", "~") if "~" in name else name
 
 
@@ -102,7 +103,7 @@ class Change(NamedTuple):
 
     @property
     def severity(self) -> Severity:
-        return most(effect.severity for effect in self.effects)
+        return most([effect.severity for effect in self.effects])
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -112,11 +113,8 @@ class Change(NamedTuple):
     @property
     def review(self) -> tuple[str, ...]:
         """Why a person must look at it; empty where every effect could be ordered."""
-        return tuple(
-            f"{effect.words}: {'; '.join(effect.because) or 'no ordering says which way'}"
-            for effect in self.effects
-            if effect.direction == "unordered"
-        )
+        open_ones = [effect for effect in self.effects if effect.direction == "unordered"]
+        return tuple([f"{one.words}: {'; '.join(one.because) or 'no ordering says which way'}" for one in open_ones])
 
     @property
     def contradicted_by(self) -> tuple[str, ...]:
@@ -525,21 +523,19 @@ def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
 def _fields(old: Body, new: Body, pointers: Callable[[Parts, Parts], Iterable[str]]) -> tuple[Field, ...]:
     """Every member that differs, by pointer; `pointers` names the parts that differ in what is not told whole."""
     found: list[Field] = []
-    inside: list[str] = []
+    before: Parts = {}
+    after: Parts = {}
     for name in old.keys() | new.keys():
         if name not in old or name not in new:
             found.append(_whole(name, _step(name), old, new))
         elif not _same(old[name], new[name]):
             if _alike(old[name], new[name]):
-                inside.append(name)
+                _part(_step(name), name, old[name], new[name], before, after)
             else:
                 found.append(_whole(name, _step(name), old, new))
-    if inside:
-        before: Parts = {}
-        after: Parts = {}
-        _part("", "", {name: old[name] for name in inside}, {name: new[name] for name in inside}, before, after)
-        found.extend(filter(None, (_field(pointer, before, after) for pointer in pointers(before, after))))
-    return tuple(sorted(found, key=lambda one: one.pointer))
+    if before or after:
+        found.extend(filter(None, [_field(pointer, before, after) for pointer in pointers(before, after)]))
+    return tuple(sorted(found, key=itemgetter(0)))
 
 
 def _whole(name: str, pointer: str, old: Body, new: Body) -> Field:

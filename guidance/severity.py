@@ -195,10 +195,8 @@ def judged(findings: Iterable[Finding], rules: Sequence[Body], table: Table = TA
     """The findings with direction and severity, for a rule (alone, or before and after) or for no rule at all."""
     kinds = frozenset([rule["kind"] for rule in rules])
     readings = frozenset(map(reading, rules)) or _EVERY_READING
-    return tuple(
-        Effect(effect, *table.verdict(effect, kinds, readings), pointer, because)
-        for effect, pointer, because in dict.fromkeys(findings)
-    )
+    seen = dict.fromkeys(findings)
+    return tuple([Effect(one[0], *table.verdict(one[0], kinds, readings), one[1], one[2]) for one in seen])
 
 
 def most(severities: Iterable[Severity]) -> Severity:

@@ -37,24 +37,31 @@ def compare(authority: str, name: str) -> Any:
     visit = Visit(*SIDES, "view", "format", looks=("at", "jurisdiction"))
     known = document_id(f"{authority}/{name}")
     view = params.choice(visit.given.get("view"), "view", differences.VIEWS) or "redline"
-    paged = params.choice(visit.given.get("format"), "format", ("html", "pdf")) or "html"
+    media = _media(visit)
     visit.seen.known(known)
     sides = visit.asked(*SIDES)
     if not sides:
-        return redirect(visit.to(request.path, **_last_two(visit, known)))
-    told = _compared(visit, known, sides, view)
-    place = visit.seen.question.jurisdiction or visit.seen.home
+        return redirect(visit.to(request.path, **_last_two(visit, known), **visit.asked("view", "format")))
+    return _sheet(visit, media, "compare.html", _compared(visit, known, sides, view), f"{name}-changes")
+
+
+def _media(visit: Visit) -> str:
+    """What a page that can be signed is asked for as."""
+    return PDF if params.choice(visit.given.get("format"), "format", ("html", "pdf")) == "pdf" else HTML
+
+
+def _sheet(visit: Visit, media: str, template: str, told: Mapping[str, Any], name: str) -> Response:
+    """A page to be signed, as it is or as a PDF of that name."""
     frame = visit.frame()
-    media = PDF if paged == "pdf" else HTML
-    response = visit.send(place, media, lambda: _written(frame, told, media))
+
+    def written() -> bytes:
+        page = render_template(template, **frame, **told)
+        return paper.pdf(page) if media == PDF else page.encode("utf-8")
+
+    response = visit.send(visit.seen.question.jurisdiction or visit.seen.home, media, written)
     if media == PDF:
-        response.headers["Content-Disposition"] = f'inline; filename="{name}-changes.pdf"'
+        response.headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
     return response
-
-
-def _written(frame: Mapping[str, Any], told: Mapping[str, Any], media: str) -> bytes:
-    page = render_template("compare.html", **frame, **told)
-    return paper.pdf(page) if media == PDF else page.encode("utf-8")
 
 
 def _last_two(visit: Visit, name: str) -> dict[str, str]:
@@ -210,7 +217,8 @@ def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:
 def changes() -> Response:
     """What changed in every document between two days or two moments; without any, in the last year or less."""
     given = {side for side in SIDES if request.args.get(side, "").strip()}
-    visit = Visit(*SIDES, "medicine", "authority", looks=("at", "jurisdiction") if given else WHEN)
+    visit = Visit(*SIDES, "medicine", "authority", "format", looks=("at", "jurisdiction") if given else WHEN)
+    media = _media(visit)
     sides = visit.asked(*SIDES) or _lately(visit)
     own = visit.asked("on") if given else {}
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
@@ -225,7 +233,10 @@ def changes() -> Response:
         "filters": [{"name": name, "value": value} for name, value in filters.items()],
         "only": views.only(filters),
         "unfiltered": visit.to("/changes", **sides, **own),
-        "exports": [(text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()],
+        "exports": [
+            ("PDF", visit.to("/changes", **sides, **own, **filters, format="pdf")),
+            *((text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
+        ],
         "table": visit.seen.table.sha256,
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
@@ -235,7 +246,7 @@ def changes() -> Response:
         "swapped": visit.to("/changes", **_swapped(sides), **own, **filters),
         **_form({**visit.asked("at", "jurisdiction"), **own}),
     }
-    return visit.show("changes.html", told)
+    return _sheet(visit, media, "changes.html", told, "-".join(filter(None, ("changes", *filters.values()))))
 
 
 def _lately(visit: Visit) -> dict[str, str]:

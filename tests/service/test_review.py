@@ -255,6 +255,12 @@ def test_the_page_leaves_as_a_tagged_pdf(client: FlaskClient) -> None:
     assert client.get(response.request.url, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
 
 
+def test_what_is_asked_without_sides_keeps_its_form(client: FlaskClient) -> None:
+    response = client.get(f"{COMPARE}?format=pdf&view=sides")
+    assert response.status_code == 302
+    assert {"format=pdf", "view=sides", "from=%402", "to=%403"} <= set(response.location.partition("?")[2].split("&"))
+
+
 # --- the whole register, and how it is judged ------------------------------------------------------------
 
 
@@ -275,10 +281,15 @@ def test_changes_say_what_they_are_narrowed_to_and_leave_in_every_format(client:
     assert "Only Alemtuzumab, European Medicines Agency." in read.main.text
     assert "For signature" in [one.attributes.get("aria-label") for one in read.all("section")]
     exports = [one.attributes["href"] for one in read.all("a") if "format=" in one.attributes.get("href", "")]
-    assert [href.rpartition("=")[2] for href in exports] == ["docx", "csv", "json"]
+    assert [href.rpartition("=")[2] for href in exports] == ["pdf", "docx", "csv", "json"]
     for href in exports:
         assert "medicine=alemtuzumab" in href
         assert client.get(href).status_code == 200
+    paper = client.get(exports[0])
+    assert paper.headers["Content-Disposition"] == 'inline; filename="changes-alemtuzumab-ema.pdf"'
+    for part in (b"/StructTreeRoot", b"/MarkInfo", b"pdfuaid"):
+        assert any(part in stream for stream in inflated(paper.data)), part
+    page(client, "/changes?format=docx", 400)
     back = next(one.attributes["href"] for one in read.all("a") if one.text == "The whole register")
     assert page(client, back).main.text == whole.main.text
 
