@@ -103,8 +103,7 @@ def test_a_page_is_accessible_and_fits(chrome: Browser, address: str, path: str)
         fits(page)
         page.set_viewport_size(NARROW)
         fits(page)
-        if path in (LEMTRADA, "/"):
-            accessible(page)
+        accessible(page)
 
 
 @pytest.mark.parametrize(
