@@ -576,18 +576,23 @@ class Index:
 
     def document_row(self, name: str, position: int) -> tuple[bytes, tuple[str, ...]]:
         """(canonical bytes, jurisdictions it speaks of) as of a position; raises UnknownDocument."""
-        content, named, _ = self._document(name, position)
-        return content, tuple(named.split(" "))
+        spoken = self._spoken_by(name, position)
+        return spoken.content, spoken.named
 
-    def _document(self, name: str, position: int) -> Row:
-        row: Row | None = self.sql.execute(
-            "SELECT b.content, d.named, d.since FROM document d JOIN body b ON b.id=d.body "
-            "WHERE d.id=? AND d.since<=? AND d.till>?",
-            (name, position, position),
-        ).fetchone()
-        if row is None:
-            raise UnknownDocument(name)
-        return row
+    def _spoken_by(self, name: str, position: int) -> Spoken:
+        """What a document says of itself: seldom anything new, so it is remembered. Raises UnknownDocument."""
+        held = self._spoken
+        found = held.get(name)
+        if found is None or not found.first <= position <= found.last:
+            row = self.sql.execute(DOCUMENT, (name, position)).fetchone()
+            if row is None:
+                raise UnknownDocument(name)
+            content, named, since = row
+            found = Spoken(content, tuple(named.split(" ")), home_of(content), since, position)
+            if len(held) > SPOKEN:
+                held.clear()
+            held[name] = found
+        return found
 
     def document(self, name: str, position: int) -> Document:
         """The whole document as a value, as of a position; raises UnknownDocument."""
@@ -690,8 +695,7 @@ class Index:
 
     def spans_on(self, name: str, day: int, position: int, places: Sequence[str]) -> list[Row]:
         """(jurisdiction, end, state, version, told, body bytes, rule ids) of one document on a day, for each place."""
-        asked = (self.sql.execute(SPAN_ON, (name, day, position, None, place)).fetchone() for place in places)
-        return [row for row in asked if row]
+        return self.sql.execute(_spans(len(places)), (name, day, position, None, *places)).fetchall() if places else []
 
     def on_day(
         self, name: str, position: int, asked: str | None, day: Callable[[str], date], most: int
@@ -711,18 +715,6 @@ class Index:
         rows = self.sql.execute(_on_day(len(places), newest), values).fetchall()
         told = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], most)) for row in rows)
         return spoken.content, place, on, list(map(OnDay._make, told))
-
-    def _spoken_by(self, name: str, position: int) -> Spoken:
-        """What a document says of itself: seldom anything new, so it is remembered. Raises UnknownDocument."""
-        held = self._spoken
-        found = held.get(name)
-        if found is None or not found.first <= position <= found.last:
-            content, named, since = self._document(name, position)
-            found = Spoken(content, tuple(named.split(" ")), home_of(content), since, position)
-            if len(held) > SPOKEN:
-                held.clear()
-            held[name] = found
-        return found
 
     def all_spans_on(
         self, day: int, position: int, names: Sequence[str] | None = None, bodies: bool = True
@@ -794,6 +786,10 @@ class Index:
         )
 
 
+DOCUMENT: Final = (
+    "SELECT b.content, d.named, d.since FROM document d JOIN body b ON b.id=d.body "
+    "WHERE d.id=?1 AND d.since<=?2 AND d.till>?2"
+)
 REVISION: Final = (
     "SELECT position, id, recorded_at, author, act, reason, approved_by, replayed, key, "
     "(SELECT group_concat(document || iif(number, '@' || number, ''), ' ') FROM "
@@ -834,10 +830,19 @@ UNDATED: Final = f"SELECT overdue, gone, told {_AWAITED} AND first={FOREVER}"
 
 @lru_cache
 def _on_day(places: int, newest: bool) -> str:
-    """What is said and awaited in each of so many places, which are the parameters after the fourth."""
+    """What is said and awaited in each of so many places."""
     one = SPAN_ON.replace("b.content, b.rules", f"ifnull(b.content, x''), ifnull(b.rules, x''), {_NEAREST}")
-    if newest:
-        one = one.replace(ONE_SPAN, NEW_SPAN)
+    return _each(one.replace(ONE_SPAN, NEW_SPAN) if newest else one, places)
+
+
+@lru_cache
+def _spans(places: int) -> str:
+    """What is said in each of so many places."""
+    return _each(SPAN_ON, places)
+
+
+def _each(one: str, places: int) -> str:
+    """A statement about one place, the fifth parameter, for so many of them, which are the fifth and those after it."""
     return " UNION ALL ".join(one.replace("?5", f"?{place + 5}") for place in range(places))
 
 

@@ -173,16 +173,16 @@ def _unspoken(home: str) -> Json:
     return Span(home, Period(date.min), "nothing-recorded").json()
 
 
-def _left_out(row: OnDay) -> set[str]:
-    """Ids of the version's rules that do not hold."""
-    if b'"left_out":[]' in row.told:  # inside a text the quotation marks would be escaped
+def _left_out(told: bytes) -> set[str]:
+    """Ids of the version's rules that do not hold, by what is told of a span."""
+    if b'"left_out":[]' in told:  # inside a text the quotation marks would be escaped
         return set()
-    return set(orjson.loads(row.told)["left_out"])
+    return set(orjson.loads(told)["left_out"])
 
 
 def _version(row: OnDay) -> Json:
     """The selected version with the rules that hold: its bytes as they are, unless some of them do not."""
-    left_out = _left_out(row)
+    left_out = _left_out(row.told)
     if not left_out:
         return orjson.Fragment(row.body.rstrip())
     body = orjson.loads(row.body)
@@ -192,7 +192,7 @@ def _version(row: OnDay) -> Json:
 def _part(row: OnDay) -> Json:
     """A part of the place asked about that has a word of its own, with the ids of the rules that hold there."""
     rules = row.rules if row.state in IN_FORCE else b"[]"
-    if left_out := _left_out(row):
+    if left_out := _left_out(row.told):
         rules = orjson.dumps([rule for rule in orjson.loads(rules) if rule not in left_out])
     return orjson.Fragment(row.told[:-1] + b',"rules":' + rules + b"}")
 
@@ -232,7 +232,7 @@ def _held(row: Row, read: Reading) -> Held:
     _, _, state, _, said, body, _ = row
     if state not in IN_FORCE:
         return Held()
-    key = body, frozenset(orjson.loads(said)["left_out"])
+    key = body, frozenset(_left_out(said))
     if key not in read:
         read[key] = _without(*key)
     return read[key]
