@@ -253,6 +253,18 @@ class History:
 # --- the file --------------------------------------------------------------------------------------------
 
 
+def connected(path: Path, *settings: str) -> sqlite3.Connection:
+    """A connection that was set so; closed again where a setting fails, and not left to whoever tells of the error."""
+    found = sqlite3.connect(path, timeout=60, isolation_level=None, cached_statements=64)
+    try:
+        for setting in settings:
+            found.executescript(setting)
+    except sqlite3.Error:
+        found.close()
+        raise
+    return found
+
+
 class Index:
     """The lookup of one store. Safe to share between threads: each has a connection of its own."""
 
@@ -272,9 +284,7 @@ class Index:
         """This thread's connection."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = sqlite3.connect(self.path, timeout=60, isolation_level=None, cached_statements=64)
-            for setting in self._settings:
-                found.execute(setting)
+            found = connected(self.path, *self._settings)
             self._local.connection, self._local.file = found, self._lying()
         return found
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guidance.errors import BadParameter
-from guidance.index import Index
+from guidance.index import Index, connected
 from guidance.model import Document, Revision
 
 FORMAT: Final = "1"
@@ -54,10 +54,7 @@ class Search:
     def sql(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            found.execute("PRAGMA journal_mode=WAL")
-            found.execute("PRAGMA synchronous=NORMAL")
-            found.executescript(TABLES)
+            found = connected(self.path, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", TABLES)
             self._local.connection = found
         return found
 
