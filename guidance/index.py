@@ -27,7 +27,7 @@ import orjson
 
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
 from guidance.model import Document, Json, Revision, Version, instant_text
-from guidance.register import Awaited, Coming, Late, Span, Stretch, awaited, before, scope, stretches
+from guidance.register import Awaited, Before, Coming, Late, Span, Stretch, parts, scope
 from guidance.store import Entry, Recorded, Store, path_of
 
 FORMAT: Final = "4"
@@ -154,27 +154,24 @@ class _Parts:
     def of(self, document: Document) -> set[Hashable]:
         """The parts of one state."""
         named = document.named
-        parts: set[Hashable] = {(document.id, self.bodies[0], " ".join(named)), *document.versions}
+        found: set[Hashable] = {(document.id, self.bodies[0], " ".join(named)), *document.versions}
         for jurisdiction in named:
-            found = stretches(document, jurisdiction)
-            parts.update(found, before(document, jurisdiction, found), awaited(document, jurisdiction, found))
-        return parts
+            found.update(parts(document, jurisdiction))
+        return found
 
-    def facts(self, name: str, part: Hashable) -> Iterator[_Fact]:
+    def facts(self, name: str, part: Hashable) -> list[_Fact]:
         """The rows that follow from a part."""
         match part:
+            case Stretch() | Before():
+                return [self._span(name, span) for span in part.spans()]
+            case Awaited() | Late():
+                return [self._coming(name, item) for item in part.items()]
             case Version():
                 told = (part.number, self.bodies[part.number], part.stage, part.status, part.title)
-                yield _Fact("version", (name, *told))
-                yield from (_Fact("medicine", (inn, name)) for inn in part.medicines)
-            case Stretch():
-                yield from (self._span(name, span) for span in part.spans())
-            case Awaited() | Late():
-                yield from (self._coming(name, item) for item in part.items())
-            case Span():
-                yield self._span(name, part)
+                return [_Fact("version", (name, *told)), *(_Fact("medicine", (inn, name)) for inn in part.medicines)]
             case tuple():
-                yield _Fact("document", part)
+                return [_Fact("document", part)]
+        raise AssertionError(part)
 
     def _span(self, name: str, span: Span) -> _Fact:
         first, end = span.period.start.toordinal(), _ordinal(span.period.end)

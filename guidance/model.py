@@ -77,8 +77,9 @@ class PartialDate:
         return "day" if self.day else "month" if self.month else "year"
 
     def __str__(self) -> str:
-        parts = [f"{self.year:04d}", *(f"{part:02d}" for part in (self.month, self.day) if part)]
-        return "-".join(parts)
+        if self.day:
+            return f"{self.year:04d}-{self.month:02d}-{self.day:02d}"
+        return f"{self.year:04d}-{self.month:02d}" if self.month else f"{self.year:04d}"
 
 
 def day_of(text: str, parameter: str = "on") -> date:
@@ -100,8 +101,7 @@ def document_id(text: str, parameter: str = "document") -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """Civil days from `start` up to and without `end`; no end is known where `end` is None."""
 
     start: date
@@ -123,6 +123,9 @@ class Commencement:
     to: PartialDate | None
     expected: PartialDate | None
     body: Mapping[str, Json] = field(repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.start)  # asked for more often than anything else, and hardly two begin on one day
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Commencement:
@@ -190,7 +193,7 @@ class Version:
     """Every jurisdiction that it or one of its rules speaks of."""
     body: Mapping[str, Json] = field(repr=False)
     _holding: dict[str, tuple[Commencement, ...]] = field(default_factory=dict, init=False, repr=False)
-    _starts: dict[str, tuple[Start, ...]] = field(default_factory=dict, init=False, repr=False)
+    _starting: dict[str, tuple[tuple[date, Commencement], ...]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Version:
@@ -218,12 +221,12 @@ class Version:
             self._holding[jurisdiction] = holding(self.commencements, jurisdiction)
         return self._holding[jurisdiction]
 
-    def starts(self, jurisdiction: str) -> tuple[Start, ...]:
-        """(start, number, version, commencement) of each time that it begins to bind in a jurisdiction."""
-        if jurisdiction not in self._starts:
+    def starting(self, jurisdiction: str) -> tuple[tuple[date, Commencement], ...]:
+        """(start, commencement) of each time that it begins to bind in a jurisdiction."""
+        if jurisdiction not in self._starting:
             held = self.holding(jurisdiction) if self.binds else ()
-            self._starts[jurisdiction] = tuple((c.start, self.number, self, c) for c in held if c.start)
-        return self._starts[jurisdiction]
+            self._starting[jurisdiction] = tuple((c.start, c) for c in held if c.start)
+        return self._starting[jurisdiction]
 
     @property
     def title(self) -> str:
@@ -241,9 +244,6 @@ class Version:
     @property
     def medicines(self) -> tuple[str, ...]:
         return tuple(medicine["inn"] for medicine in self.body["medicines"])
-
-
-Start = tuple[date, int, Version, Commencement]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ from guidance.vocabulary import PARTS, within
 
 IN_FORCE: Final = frozenset({"in-force", "ending"})
 """States in which the rules of the selected version apply."""
+SAID: Final = ("basis", "ends_basis", "no_later_than", "delay", "unconfirmed", "at_latest")
+"""Members of a commencement that a span tells as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """What a document says in one jurisdiction through days over which nothing about it changes.
 
     state: `in-force`; `ending` (in force, its end is known only to the month or year that we are in); `ended`
@@ -64,7 +65,6 @@ class Span:
     def json(self) -> Json:
         """The part of an answer that says what was selected and why."""
         told = self.commencement.body if self.commencement else {}
-        kept = ("basis", "ends_basis", "no_later_than", "delay", "unconfirmed", "at_latest")
         return {
             "jurisdiction": self.jurisdiction,
             "state": self.state,
@@ -73,12 +73,11 @@ class Span:
             "ends": self.ends,
             "left_out": list(self.left_out),
             "codes": [{"inn": inn, "system": system, "code": code} for inn, system, code in self.codes],
-            **{name: told[name] for name in kept if name in told},
+            **{name: told[name] for name in SAID if name in told},
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(NamedTuple):
     """A version, or one rule of it, that is known and not in force yet, with its day or without."""
 
     jurisdiction: str
@@ -140,36 +139,33 @@ class Stretch(NamedTuple):
     version: Version
     commencement: Commencement
 
-    def spans(self) -> tuple[Span, ...]:
-        """Its days: in force, perhaps ending, perhaps ended; none where the next one starts on the same day."""
-        return _spans_of(self) if self.following != self.start else ()
-
-    def _spans(self) -> Iterator[Span]:
+    def spans(self) -> Iterator[Span]:
+        """Its days, divided where what it means changes."""
+        if not (periods := self.periods()):
+            return
         to, following = self.commencement.to, self.following
         superseded = following is not None and (to is None or following <= to.first)
         until = _day(following) if superseded else to
         ends = "superseded" if superseded else self.commencement.body.get("ends")
-        stops = _earliest(following, to.first if to else None)
-        gap = _earliest(following, next_day(to.last) if to and not to.day else stops)
-        for state, begin, end in (
-            ("in-force", self.start, stops),
-            ("ending", max(self.start, stops or self.start), gap),
-            ("ended", max(self.start, gap or self.start), following),
-        ):
-            missing = (state == "ending" and stops is None) or (state == "ended" and gap is None)
-            if missing or (end is not None and end <= begin):
-                continue
+        for state, period in periods:
             told = (state, self.version.number, self.start, until, ends, self.commencement)
             if state in IN_FORCE:
-                yield from _divided(self.version, self.jurisdiction, Period(begin, end), told)
+                yield from _divided(self.version, self.jurisdiction, period, told)
             else:
-                yield Span(self.jurisdiction, Period(begin, end), *told)
+                yield Span(self.jurisdiction, period, *told)
 
-
-@lru_cache(maxsize=512)
-def _spans_of(stretch: Stretch) -> tuple[Span, ...]:
-    """Worked out once for the days and for the rules that start late in them."""
-    return tuple(stretch._spans())
+    def periods(self) -> list[tuple[str, Period]]:
+        """In force, perhaps ending, perhaps ended; none where the next one starts on the same day."""
+        start, following, to = self.start, self.following, self.commencement.to
+        if following == start:
+            return []
+        if to is None:
+            return [("in-force", Period(start, following))]
+        stops = min(to.first, following or date.max)
+        gap = stops if to.day else _earliest(following, next_day(to.last))
+        parted = [("in-force", Period(start, stops)), ("ending", Period(max(start, stops), gap))]
+        parted += [("ended", Period(max(start, gap), following))] if gap else []
+        return [(state, days) for state, days in parted if days.end is None or days.start < days.end]
 
 
 def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
@@ -178,7 +174,8 @@ def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
     The version whose binding commencement began last applies. A version that began later supersedes an earlier one
     for good; an explicit end opens a gap, and what was superseded does not come back.
     """
-    starts = [start for version in document.versions for start in version.starts(jurisdiction)]
+    versions = document.versions
+    starts = [(day, v.number, v, commencement) for v in versions for day, commencement in v.starting(jurisdiction)]
     starts.sort(key=itemgetter(0, 1))
     following = [*(start[0] for start in starts[1:]), None]
     return [
@@ -190,18 +187,27 @@ def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
 def spans(document: Document, jurisdiction: str) -> tuple[Span, ...]:
     """Every day from the calendar's first to its last, divided where the document's meaning here changes."""
     found = stretches(document, jurisdiction)
-    return (*before(document, jurisdiction, found), *(span for stretch in found for span in stretch.spans()))
+    return tuple(span for part in (_before(document, jurisdiction, found), *found) for span in part.spans())
 
 
-def before(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> tuple[Span, ...]:
-    """The days before a document's first stretch, if there are any."""
+class Before(NamedTuple):
+    """The days before a document's first stretch in one jurisdiction (None: there is none); perhaps no days."""
+
+    jurisdiction: str
+    state: str
+    following: date | None
+
+    def spans(self) -> Iterator[Span]:
+        if self.following != date.min:
+            yield Span(self.jurisdiction, Period(date.min, self.following), self.state)
+
+
+def _before(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> Before:
     if not found:
         known = any(version.holding(jurisdiction) for version in document.versions)
-        return (Span(jurisdiction, Period(date.min), "not-yet" if known else "nothing-recorded"),)
-    if found[0].start == date.min:
-        return ()
+        return Before(jurisdiction, "not-yet" if known else "nothing-recorded", None)
     state = "not-recorded" if found[0].commencement.body.get("at_latest") else "not-yet"
-    return (Span(jurisdiction, Period(date.min, found[0].start), state),)
+    return Before(jurisdiction, state, found[0].start)
 
 
 def _day(day: date | None) -> PartialDate | None:
@@ -314,7 +320,7 @@ class Late(NamedTuple):
 
     def items(self) -> Iterator[Coming]:
         """One for each commencement of a rule that lies inside the version's days, or has no day."""
-        days = [span.period for stretch in self.stretches for span in stretch.spans() if span.applies]
+        days = [period for stretch in self.stretches for state, period in stretch.periods() if state in IN_FORCE]
         if not days:
             return
         jurisdiction, version = self.jurisdiction, self.version
@@ -330,11 +336,21 @@ class Late(NamedTuple):
 def coming(document: Document, jurisdiction: str) -> tuple[Coming, ...]:
     """Everything that was, is or will be awaited here: versions, and rules that start later than their version."""
     found = stretches(document, jurisdiction)
-    return tuple(item for part in awaited(document, jurisdiction, found) for item in part.items())
+    return tuple(item for part in _awaited(document, jurisdiction, found) for item in part.items())
 
 
-def awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> Iterator[Awaited | Late]:
-    """What `coming` is made of, given the stretches of the same document and jurisdiction."""
+Part = Before | Stretch | Awaited | Late
+
+
+def parts(document: Document, jurisdiction: str) -> Iterator[Part]:
+    """What `spans` and `coming` are made of."""
+    found = stretches(document, jurisdiction)
+    yield _before(document, jurisdiction, found)
+    yield from found
+    yield from _awaited(document, jurisdiction, found)
+
+
+def _awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> Iterator[Awaited | Late]:
     for version in document.versions:
         if version.status == "standing" and (held := version.holding(jurisdiction)):
             gone = tuple(_overtaken(version, c, found) for c in held if c.start is None or not version.binds)
