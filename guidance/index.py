@@ -37,6 +37,8 @@ PREFIX: Final = re.compile("[0-9a-f]{7,40}")
 """What can name a revision."""
 SPOKEN: Final = 20_000
 """Of so many documents it is remembered which places they speak of."""
+MANY: Final = 1000
+"""So many rows of a table are written at once while a file is built."""
 FAR_FEW: Final = 5000
 """From this many new revisions on, rebuilding is quicker than catching up."""
 
@@ -203,22 +205,25 @@ class _Believed:
 
     def __init__(self, begun: Mapping[_Fact, int] | None = None) -> None:
         self.begun = dict(begun or {})
-        self._facts: dict[Hashable, tuple[_Fact, ...]] = {fact: (fact,) for fact in self.begun}
-        self._times = dict.fromkeys(self.begun, 1)
+        self._facts: dict[Hashable, Sequence[_Fact]] = {fact: (fact,) for fact in self.begun}
+        self._more: dict[_Fact, int] = {}
+        """From how many parts a row follows, besides the first."""
 
     def turn(self, position: int, name: str, document: Document, parts: _Parts) -> Iterator[tuple[_Fact, int, int]]:
         """Take in the state that holds from a position on; yields (fact, since, till) of all that ended there."""
         now = parts.of(document)
         gone = [self._facts.pop(part) for part in self._facts.keys() - now]
         for part in now - self._facts.keys():
-            self._facts[part] = tuple(parts.facts(name, part))
-            for fact in self._facts[part]:
-                self.begun.setdefault(fact, position)
-                self._times[fact] = self._times.get(fact, 0) + 1
+            self._facts[part] = facts = parts.facts(name, part)
+            for fact in facts:
+                if fact in self.begun:
+                    self._more[fact] = self._more.get(fact, 0) + 1
+                else:
+                    self.begun[fact] = position
         for fact in chain.from_iterable(gone):
-            self._times[fact] -= 1
-            if not self._times[fact]:
-                del self._times[fact]
+            if more := self._more.get(fact):
+                self._more[fact] = more - 1
+            else:
                 yield fact, self.begun.pop(fact), position
 
 
@@ -914,6 +919,7 @@ class Build:
         self.store = store
         self.path = index.path.with_name(index.path.name + ".new")
         self.bodies = 0
+        self._waiting: dict[str, list[Row]] = defaultdict(list)
 
     def __enter__(self) -> Build:
         with contextlib.ExitStack() as undo:
@@ -938,13 +944,27 @@ class Build:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._undo:  # whatever goes wrong, the lock is let go: another build waits for it without an end
             if kind is None and self.keep:
+                for table in self._waiting:
+                    self._write(table)
                 self.sql.execute("COMMIT")
                 self.sql.executescript(LOOKUPS)
                 self.sql.close()
                 self.index.replace(self.path, self.store)
 
     def revision(self, revision: Revision) -> None:
-        self.sql.execute(INSERT_REVISION, _revision_row(revision))
+        self._put("revision", [_revision_row(revision)])
+
+    def _put(self, table: str, rows: Sequence[Row]) -> None:
+        """Write rows, many at a time."""
+        self._waiting[table] += rows
+        if len(self._waiting[table]) >= MANY:
+            self._write(table)
+
+    def _write(self, table: str) -> None:
+        rows = self._waiting[table]
+        if rows:
+            self.sql.executemany(f"INSERT INTO {table} VALUES({','.join('?' * len(rows[0]))})", rows)
+            rows.clear()
 
     def body(self, blob: str, content: bytes, value: Json) -> int:
         """Write the bytes of a blob once, given what they say; returns the body's id."""
@@ -959,8 +979,7 @@ class Build:
 
     def document(self, name: str, history: History, read: Callable[[int], Json]) -> None:
         """Write everything that follows from one document's history."""
-        touched = [(name, position, *step) for position, steps in history.steps.items() for step in steps]
-        self.sql.executemany("INSERT INTO touched VALUES(?,?,?,?)", touched)
+        self._put("touched", [(name, position, *step) for position, steps in history.steps.items() for step in steps])
         believed = _Believed()
         rows: dict[str, list[Row]] = defaultdict(list)
         for fact, since, till in history.replay(name, read, believed):
@@ -968,8 +987,7 @@ class Build:
         for fact, since in believed.begun.items():
             rows[fact.table].append((*fact.row, since, FOREVER))
         for table, values in rows.items():
-            marks = ",".join("?" * len(values[0]))
-            self.sql.executemany(f"INSERT INTO {table} VALUES({marks})", values)
+            self._put(table, values)
 
 
 def _read_all(

@@ -194,6 +194,7 @@ class Version:
     body: Mapping[str, Json] = field(repr=False)
     _holding: dict[str, tuple[Commencement, ...]] = field(default_factory=dict, init=False, repr=False)
     _starting: dict[str, tuple[tuple[date, Commencement], ...]] = field(default_factory=dict, init=False, repr=False)
+    _hopes: dict[str, tuple[Commencement, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, body: Mapping[str, Json]) -> Version:
@@ -227,6 +228,13 @@ class Version:
             held = self.holding(jurisdiction) if self.binds else ()
             self._starting[jurisdiction] = tuple((c.start, c) for c in held if c.start)
         return self._starting[jurisdiction]
+
+    def hopes(self, jurisdiction: str) -> tuple[Commencement, ...]:
+        """Its commencements that speak for a jurisdiction and begin nothing: without a day, or only proposed."""
+        if jurisdiction not in self._hopes:
+            binds = self.binds
+            self._hopes[jurisdiction] = tuple(c for c in self.holding(jurisdiction) if c.start is None or not binds)
+        return self._hopes[jurisdiction]
 
     @property
     def title(self) -> str:

@@ -177,7 +177,7 @@ def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
     versions = document.versions
     starts = [(day, v.number, v, commencement) for v in versions for day, commencement in v.starting(jurisdiction)]
     starts.sort(key=itemgetter(0, 1))
-    following = [*(start[0] for start in starts[1:]), None]
+    following = [*[start[0] for start in starts[1:]], None]
     return [
         Stretch(jurisdiction, start, until, version, commencement)
         for (start, _, version, commencement), until in zip(starts, following, strict=False)
@@ -187,7 +187,8 @@ def stretches(document: Document, jurisdiction: str) -> list[Stretch]:
 def spans(document: Document, jurisdiction: str) -> tuple[Span, ...]:
     """Every day from the calendar's first to its last, divided where the document's meaning here changes."""
     found = stretches(document, jurisdiction)
-    return tuple(span for part in (_before(document, jurisdiction, found), *found) for span in part.spans())
+    first = _before(document, jurisdiction, found)
+    return (*first.spans(), *(span for stretch in found for span in stretch.spans()))
 
 
 class Before(NamedTuple):
@@ -210,6 +211,7 @@ def _before(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> 
     return Before(jurisdiction, state, found[0].start)
 
 
+@lru_cache(maxsize=1024)
 def _day(day: date | None) -> PartialDate | None:
     return PartialDate(day.year, day.month, day.day) if day else None
 
@@ -221,6 +223,9 @@ def _earliest(*days: date | None) -> date | None:
 def _divided(version: Version, jurisdiction: str, period: Period, told: tuple[Any, ...]) -> Iterator[Span]:
     """The period cut where a rule with commencements of its own, or a code, starts or ends."""
     found = _divisions(version, jurisdiction)
+    if len(found) == 1:  # nearly always
+        yield Span(jurisdiction, period, *told, *found[0][1:])
+        return
     ends = [*(division.start for division in found[1:]), None]
     for (start, *inside), until in zip(found, ends, strict=True):
         begin, end = max(start, period.start), _earliest(until, period.end)
@@ -342,22 +347,19 @@ def coming(document: Document, jurisdiction: str) -> tuple[Coming, ...]:
 Part = Before | Stretch | Awaited | Late
 
 
-def parts(document: Document, jurisdiction: str) -> Iterator[Part]:
+def parts(document: Document, jurisdiction: str) -> list[Part]:
     """What `spans` and `coming` are made of."""
     found = stretches(document, jurisdiction)
-    yield _before(document, jurisdiction, found)
-    yield from found
-    yield from _awaited(document, jurisdiction, found)
+    return [_before(document, jurisdiction, found), *found, *_awaited(document, jurisdiction, found)]
 
 
-def _awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> Iterator[Awaited | Late]:
-    for version in document.versions:
-        if version.status == "standing" and (held := version.holding(jurisdiction)):
-            gone = tuple(_overtaken(version, c, found) for c in held if c.start is None or not version.binds)
-            yield Awaited(jurisdiction, version, gone)
-    for version in document.versions:
-        if version.narrowed and (own := tuple(stretch for stretch in found if stretch.version is version)):
-            yield Late(jurisdiction, version, own)
+def _awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> list[Awaited | Late]:
+    standing = [v for v in document.versions if v.status == "standing" and v.holding(jurisdiction)]
+    narrowed = [(v, tuple(stretch for stretch in found if stretch.version is v)) for v in standing if v.narrowed]
+    return [
+        *(Awaited(jurisdiction, v, tuple(_overtaken(v, c, found) for c in v.hopes(jurisdiction))) for v in standing),
+        *(Late(jurisdiction, version, own) for version, own in narrowed if own),
+    ]
 
 
 def _hoped(commencement: Commencement) -> PartialDate | None:

@@ -557,9 +557,15 @@ def _message(act: Act, entries: Sequence[Entry]) -> str:
 
 def _recorded(text: str, position: int) -> Recorded:
     revision, seconds, author, _subject, *lines = text.split("\n")
-    trailers = [line.partition(": ")[::2] for line in lines if ": " in line]
-    once = dict(reversed(trailers))
-    documents, numbers, blobs, sums = ([value for name, value in trailers if name == key] for key in TRAILERS)
+    once: dict[str, str] = {}
+    several: dict[str, list[str]] = {name: [] for name in TRAILERS}
+    for line in lines:
+        name, colon, value = line.partition(": ")
+        if name in several and colon:
+            several[name].append(value)
+        elif colon:
+            once.setdefault(name, value)
+    documents, numbers, blobs, sums = several.values()
     rows = tuple(zip(documents, map(int, numbers), blobs, strict=True))
     return Recorded(
         Revision(
