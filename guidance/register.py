@@ -224,13 +224,13 @@ def _divided(version: Version, jurisdiction: str, period: Period, told: tuple[An
     """The period cut where a rule with commencements of its own, or a code, starts or ends."""
     found = _divisions(version, jurisdiction)
     if len(found) == 1:  # nearly always
-        yield Span(jurisdiction, period, *told, *found[0][1:])
+        yield Span._make((jurisdiction, period, *told, *found[0][1:]))
         return
     ends = [*(division.start for division in found[1:]), None]
     for (start, *inside), until in zip(found, ends, strict=True):
         begin, end = max(start, period.start), _earliest(until, period.end)
         if end is None or begin < end:
-            yield Span(jurisdiction, Period(begin, end), *told, *inside)
+            yield Span._make((jurisdiction, Period(begin, end), *told, *inside))
 
 
 class _Division(NamedTuple):

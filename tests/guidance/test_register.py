@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
@@ -13,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance import register
 from guidance.archive import Archive, Proposal
 from guidance.errors import UnknownDocument
 from guidance.index import FOREVER, Index
 from guidance.model import Document, Version, canonical
-from guidance.register import Applying, Coming, Register, Snapshot, scope, spans
+from guidance.register import Applying, Coming, Register, Snapshot, coming, scope, spans
 from guidance.store import Act
 from guidance.vocabulary import within
 from tests.guidance import bodies
@@ -210,6 +213,25 @@ def test_the_first_and_the_last_day_of_the_calendar_have_answers() -> None:
     assert says("9999-12-30", "EU", *told) == ("in-force", 1)
     assert says("9999-12-31", "EU", *told) == ("ended", 1)
     assert on("9999-12-31", "EU", *told).next_change_of(NAME) is None
+
+
+def test_a_version_is_let_go_without_looking_for_garbage() -> None:
+    """While an index is built nobody looks for any: a version that referred to itself would stay until the end."""
+
+    class Body(dict[str, Any]):
+        """What can be watched."""
+
+    body = Body(bodies.version(1, since("2020-01-01"), awaited("UK"), rules=[rule("one", jurisdictions=["GB"])]))
+    gone = weakref.ref(body)
+    gc.disable()
+    try:
+        document = Document.of(bodies.document(), (Version.of(body),))
+        assert [spans(document, place) and coming(document, place) for place in document.named]
+        del document, body
+        register._divisions.cache_clear()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_unknown_document_is_an_error_of_its_own() -> None:
