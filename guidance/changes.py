@@ -492,8 +492,8 @@ def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table
 # --- fields, by DeepDiff ---------------------------------------------------------------------------------
 
 
-_ORDER: Final = "\0"
-"""Where an aligned list keeps the order of its items. No member or id is named so."""
+_ORDER: Final = "/\0"
+"""Where the order of a list's items stands, below the list. No member or id is named so."""
 
 _IDENTITY: Final[Mapping[str, Sequence[str]]] = {
     "include": ("id",),
@@ -567,17 +567,20 @@ def _told(before: Parts, after: Parts) -> Iterable[str]:
 
 def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts) -> None:
     """Put in `before` and `after` what differs; what stands on one side only, or is of two types, as a whole."""
-    olds, news = _by_identity(name, old), _by_identity(name, new)
+    listed = type(old) is list
+    olds, news = (_by_identity(name, old), _by_identity(name, new)) if listed else (old, new)
     for key, value in olds.items():
         if key not in news:
             before[at + _step(key)] = value
         elif not _same(value, news[key]):
             pointer = at + _step(key)
-            if key != _ORDER and _alike(value, news[key]):
-                _part(pointer, key if type(old) is dict else name, value, news[key], before, after)
+            if _alike(value, news[key]):
+                _part(pointer, name if listed else key, value, news[key], before, after)
             else:
                 before[pointer], after[pointer] = value, news[key]
     after.update((at + _step(key), value) for key, value in news.items() if key not in olds)
+    if listed and [*olds] != [*news]:
+        before[at + _ORDER], after[at + _ORDER] = [*olds], [*news]
 
 
 def _same(old: Json, new: Json) -> bool:
@@ -592,12 +595,9 @@ def _alike(old: Json, new: Json) -> bool:
     return isinstance(old, dict | list) and type(old) is type(new)
 
 
-def _by_identity(name: str, value: Json) -> Mapping[str, Json]:
-    """An object as it is; a list, the member of that name, as its items by identity, and their order."""
-    if isinstance(value, dict):
-        return value
-    keys = _keys(name, value)
-    return {_ORDER: keys, **dict(zip(keys, value, strict=True))}
+def _by_identity(name: str, items: Sequence[Json]) -> dict[str, Json]:
+    """The items of a list, the member of that name, each by what identifies it."""
+    return dict(zip(_keys(name, items), items, strict=True))
 
 
 def _spelled(value: Json) -> str:
@@ -645,10 +645,10 @@ def _account(before: dict[str, str], after: dict[str, str], pointers: Iterable[s
 
 def _field(pointer: str, before: Parts, after: Parts) -> Field | None:
     """What a pointer leads to. An order of items that additions and removals explain is no field."""
-    if pointer.endswith(f"/{_ORDER}"):
+    if pointer.endswith(_ORDER):
         was, now = before[pointer], after[pointer]
         stayed = [key for key in was if key in now] == [key for key in now if key in was]
-        return None if stayed else Field(pointer.removesuffix(f"/{_ORDER}"), "reordered", was, now)
+        return None if stayed else Field(pointer.removesuffix(_ORDER), "reordered", was, now)
     return _whole(pointer, pointer, before, after)
 
 
