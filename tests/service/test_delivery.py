@@ -644,7 +644,7 @@ def test_editorial_changes_wake_nobody_who_did_not_ask(post: Post) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_workers_and_a_flaky_receiver_lose_nothing_and_turn_nothing_round(kind: str, tmp_path: Path) -> None:
-    found = campaign(kind, tmp_path, kills=3, events=60, workers=2, seed=1)
+    found = campaign(kind, tmp_path, kills=3, events=30, workers=2, seed=1)
     assert found.good, found
     assert found.refused > 0
 
