@@ -37,6 +37,10 @@ PREFIX: Final = re.compile("[0-9a-f]{7,40}")
 """What can name a revision."""
 SPOKEN: Final = 20_000
 """Of so many documents it is remembered which places they speak of."""
+AHEAD: Final = 50
+"""So many documents are read at once: whoever asks about one will ask about others."""
+AFTER_ALL: Final = "~"
+"""Comes after every id."""
 MANY: Final = 1000
 """So many rows of a table are written at once while a file is built."""
 FAR_FEW: Final = 5000
@@ -103,6 +107,8 @@ class Spoken(NamedTuple):
     """The one for which a question that names none is answered."""
     first: int
     last: int
+    hopes: bool
+    """Whether it awaited anything without a day, as of the last of these positions."""
 
 
 class OnDay(NamedTuple):
@@ -596,15 +602,20 @@ class Index:
         held = self._spoken
         found = held.get(name)
         if found is None or not found.first <= position <= found.last:
-            row = self.sql.execute(DOCUMENT, (name, position)).fetchone()
-            if row is None:
+            last = AFTER_ALL if self._is_newest(position) else name
+            rows = self.sql.execute(DOCUMENTS, (name, position, last)).fetchall()
+            if not rows or rows[0][0] != name:
                 raise UnknownDocument(name)
-            content, named, since = row
-            found = Spoken(content, tuple(named.split(" ")), home_of(content), since, position)
+            heard = {row[0]: _spoken(position, *row[1:]) for row in rows}
             if len(held) > SPOKEN:
                 held.clear()
-            held[name] = found
+            held.update(heard)
+            found = heard[name]
         return found
+
+    def _is_newest(self, position: int) -> bool:
+        """Whether no revision follows that the file had caught up to when any thread looked last."""
+        return self._newest is not None and position >= self._newest.position
 
     def document(self, name: str, position: int) -> Document:
         """The whole document as a value, as of a position; raises UnknownDocument."""
@@ -673,7 +684,7 @@ class Index:
         self, position: int, after: str = "", limit: int = FOREVER, medicine: str | None = None, authority: str = ""
     ) -> list[tuple[str, bytes]]:
         """(id, canonical bytes) by id; `medicine` keeps those that name an INN, `authority` those of one authority."""
-        low, high = (f"{authority}/", f"{authority}0") if authority else ("", "~")
+        low, high = (f"{authority}/", f"{authority}0") if authority else ("", AFTER_ALL)
         named = "AND d.id IN (SELECT document FROM medicine WHERE inn=? AND since<=? AND till>?)" if medicine else ""
         return self.sql.execute(
             "SELECT d.id, b.content FROM document d JOIN body b ON b.id=d.body WHERE d.id>? AND d.id>=? AND d.id<? "
@@ -722,10 +733,11 @@ class Index:
         places, ordinal = scope(spoken.named, place), on.toordinal()
         if not places:
             return spoken.content, place, on, []
-        newest = self._newest is not None and position >= self._newest.position
+        newest = self._is_newest(position)
         values = (name, ordinal, position, most + 1, *places)
         rows = self.sql.execute(_on_day(len(places), newest), values).fetchall()
-        told = ((*row[:7], self._awaiting(name, ordinal, position, row[0], row[7], most)) for row in rows)
+        asking = (name, ordinal, position) if spoken.hopes or not newest else None
+        told = ((*row[:7], self._awaiting(row[0], row[7], most, asking)) for row in rows)
         return spoken.content, place, on, list(map(OnDay._make, told))
 
     def all_spans_on(
@@ -745,18 +757,23 @@ class Index:
 
     def coming_of(self, name: str, day: int, position: int, places: Sequence[str], most: int) -> list[Awaiting]:
         """What one document awaits after a day, for each place."""
-        values = (name, day, position, most + 1)
-        asked = ((place, self.sql.execute(COMING, (*values, place)).fetchone()[0]) for place in places)
-        return [self._awaiting(name, day, position, place, told, most) for place, told in asked]
+        asking = (name, day, position)
+        asked = ((place, self.sql.execute(COMING, (*asking, most + 1, place)).fetchone()[0]) for place in places)
+        return [self._awaiting(place, told, most, asking) for place, told in asked]
 
-    def _awaiting(self, name: str, day: int, position: int, place: str, told: bytes | None, most: int) -> Awaiting:
-        """What was found, a line each, the nearest first and last what has no day; of that there may be more."""
+    def _awaiting(self, place: str, told: bytes | None, most: int, asking: tuple[str, int, int] | None) -> Awaiting:
+        """What was found, a line each, the nearest first and last what has no day.
+
+        Of that there may be more than was found: (document, day, position) to ask for it, None where there is none.
+        """
         if not told:
             return Awaiting(place, [], [])
         lines = told.split(b"\n")
+        if asking is None:
+            return Awaiting(place, lines, [])
         dated = [line for line in lines if line.startswith(b"{")]
         if len(lines) > most:
-            return Awaiting(place, dated, self.sql.execute(UNDATED, (name, day, position, None, place)).fetchall())
+            return Awaiting(place, dated, self.sql.execute(UNDATED, (*asking, None, place)).fetchall())
         apart = (line.split(b" ", 2) for line in lines[len(dated) :])
         return Awaiting(place, dated, [(int(overdue), int(gone), said) for overdue, gone, said in apart])
 
@@ -798,9 +815,11 @@ class Index:
         )
 
 
-DOCUMENT: Final = (
-    "SELECT b.content, d.named, d.since FROM document d JOIN body b ON b.id=d.body "
-    "WHERE d.id=?1 AND d.since<=?2 AND d.till>?2"
+DOCUMENTS: Final = (
+    "SELECT d.id, b.content, d.named, d.since, EXISTS("
+    f"SELECT 1 FROM coming c WHERE c.first={FOREVER} AND c.document=d.id AND c.since<=?2 AND c.till>?2"
+    ") FROM document d JOIN body b ON b.id=d.body WHERE d.id BETWEEN ?1 AND ?3 "
+    f"AND d.since<=?2 AND d.till>?2 ORDER BY d.id LIMIT {AHEAD}"
 )
 REVISION: Final = (
     "SELECT position, id, recorded_at, author, act, reason, approved_by, replayed, key, "
@@ -856,6 +875,11 @@ def _spans(places: int) -> str:
 def _each(one: str, places: int) -> str:
     """A statement about one place, the fifth parameter, for so many of them, which are the fifth and those after it."""
     return " UNION ALL ".join(one.replace("?5", f"?{place + 5}") for place in range(places))
+
+
+def _spoken(position: int, content: bytes, named: str, since: int, hopes: int) -> Spoken:
+    """A row of a document that was found for a position."""
+    return Spoken(content, tuple(named.split(" ")), home_of(content), since, position, bool(hopes))
 
 
 def home_of(content: bytes) -> str:

@@ -27,13 +27,12 @@ from service.params import At
 COMING_SHOWN: Final = 5
 """Dated things that are coming, told at most of one document; things without a day are all told."""
 FILTERS: Final = ("medicine", "authority", "kind", "cohort")
-"""Members of a question that an answer repeats only where they were given."""
+"""The last members of a question: those that an answer repeats only where they were given."""
 CHUNK: Final = 32 * 1024
 """Bytes of a long answer that are sent at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Which day, looking from which revision, about which place, medicine, kind and cohort."""
 
     on: date | None = None
@@ -51,12 +50,11 @@ class Question:
             "on": self.on.isoformat() if self.on else None,
             "at": self.at.text if self.at else None,
             "jurisdiction": self.jurisdiction,
-            **{name: value for name in FILTERS if (value := getattr(self, name)) is not None},
+            **{name: value for name, value in zip(FILTERS, self[-len(FILTERS) :], strict=True) if value is not None},
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(NamedTuple):
     """The register as one request sees it: an archive, one question, one now, one revision to look from."""
 
     archive: Archive
@@ -78,7 +76,7 @@ class Register:
 
     def looking(self, at: At | None) -> Register:
         """The same question, looked at from another revision."""
-        return Register.look(self.archive, replace(self.question, at=at), self.now, self.home, self.table)
+        return Register.look(self.archive, self.question._replace(at=at), self.now, self.home, self.table)
 
     def about(self) -> Register:
         """Itself; raises UnknownMedicine or UnknownAuthority for one of which nothing is recorded: no rules would look
@@ -245,8 +243,7 @@ def _without(content: bytes, left_out: frozenset[str]) -> Held:
     return Held({**body, "rules": [rule for rule in body["rules"] if rule["id"] not in left_out]})
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(NamedTuple):
     """What is coming, ready to be sent: dated things first, the nearest of them first."""
 
     told: list[bytes]
@@ -297,7 +294,7 @@ def _unrepeated(speaking: Sequence[tuple[str, list[bytes]]]) -> list[tuple[str, 
 
 def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
     """What has no day, of all places."""
-    if len(awaiting) < 2:
+    if len(awaiting) < 2 or not any([one.undated for one in awaiting]):
         return awaiting[0].undated if awaiting else []
     kept = dict(_unrepeated([(one.place, [row[2] for row in one.undated]) for one in awaiting]))
     return [row for one in awaiting for row in one.undated if row[2] in kept.get(one.place, ())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -148,7 +148,7 @@ def _looks(register: Register, given: Mapping[str, str]) -> list[Register]:
 
 
 def _on(register: Register, day: date) -> Register:
-    return replace(register, question=replace(register.question, on=day))
+    return register._replace(question=register.question._replace(on=day))
 
 
 # --- the pairs to compare --------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ class _Lines(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.gathered: deque[bytes] = deque()
+        self.gathered: deque[tuple[float, dict[str, Any]]] = deque()
+        """(seconds since 1970, what is told) of each request."""
 
     def format(self, record: logging.LogRecord) -> str:
         told = getattr(record, "told", {})
@@ -45,9 +46,9 @@ class _Lines(logging.StreamHandler[TextIO]):
         try:
             lines = [self.gathered.popleft() for _ in range(len(self.gathered))]
             if lines:
-                self.stream.write(b"\n".join([*lines, b""]).decode("utf-8"))
+                self.stream.write(b"\n".join([*(_line(*line) for line in lines), b""]).decode("utf-8"))
                 self.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):
             return
         finally:
             self.release()
@@ -83,10 +84,10 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     }
     if milliseconds is not None:
         told["milliseconds"] = round(milliseconds, 2)
-    line = _line(system_clock().timestamp(), told)
+    instant = system_clock().timestamp()
     for handler in LOG.handlers:
         if isinstance(handler, _Lines):
-            handler.gathered.append(line)
+            handler.gathered.append((instant, told))
 
 
 def _line(instant: float, told: dict[str, Any]) -> bytes:

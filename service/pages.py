@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any, Final
@@ -115,7 +114,7 @@ def documents() -> Response:
     authority, medicine = (params.segment(visit.given.get(name), name) for name in ("authority", "medicine"))
     asked = {"authority": authority, "medicine": medicine}
     after = visit.given.get("after", "")
-    narrowed = replace(seen, question=replace(seen.question, authority=authority, medicine=medicine))
+    narrowed = seen._replace(question=seen.question._replace(authority=authority, medicine=medicine))
     answer = plain(answers.documents(narrowed, document_id(after, "after") if after else "", DOCUMENTS))
     held = {one["document"]: one for one in overview.standing(seen, [one["id"] for one in answer["documents"]])}
     listed = [
@@ -366,7 +365,7 @@ def medicine(inn: str) -> Response:
     known = params.segment(inn, "medicine") or ""
     seen = visit.seen
     answer = plain(answers.medicine(seen, known))
-    about = replace(seen, question=replace(seen.question, medicine=known))
+    about = seen._replace(question=seen.question._replace(medicine=known))
     rules = orjson.loads(b"".join(answers.rules(about)))["rules"]
     names = [one["document"] for one in answer["documents"]]
     standing = {one["document"]: one for one in overview.standing(seen, names)}

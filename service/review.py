@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any, Final
@@ -222,8 +221,8 @@ def changes() -> Response:
     sides = visit.asked(*SIDES) or _lately(visit)
     own = visit.asked("on") if given else {}
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
-    question = replace(visit.seen.question, medicine=filters["medicine"], authority=filters["authority"])
-    narrowed = replace(visit.seen, question=question).about()
+    question = visit.seen.question._replace(medicine=filters["medicine"], authority=filters["authority"])
+    narrowed = visit.seen._replace(question=question).about()
     answer = plain(comparing.across(narrowed, {**sides, **own}))
     if "@" in "".join(sides.values()):
         raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
