@@ -7,7 +7,7 @@ asked, what was selected, the revision, and the next day on which it changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -294,7 +294,7 @@ def _unrepeated(speaking: Sequence[tuple[str, list[bytes]]]) -> list[tuple[str, 
 
 def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
     """What has no day, of all places."""
-    if len(awaiting) < 2 or not any([one.undated for one in awaiting]):
+    if len(awaiting) < 2 or not any(one.undated for one in awaiting):
         return awaiting[0].undated if awaiting else []
     kept = dict(_unrepeated([(one.place, [row[2] for row in one.undated]) for one in awaiting]))
     return [row for one in awaiting for row in one.undated if row[2] in kept.get(one.place, ())]
