@@ -319,7 +319,8 @@ def rules(register: Register) -> Iterator[bytes]:
     yield from _listed(_document_told(name, rows[0][2], rows, met) for name, rows in told)
     yield b'],"coming":['
     told = _by_document(register, on, bodies=False)
-    yield from _listed(item for name, rows in told for item in _coming_in(register, on, name, rows, met))
+    inn = register.question.medicine
+    yield from _listed(item for name, rows in told for item in _coming_in(register, on, name, rows, met, inn))
     yield b"]," + orjson.dumps(met.json())[1:]
 
 
@@ -392,15 +393,47 @@ def _document_told(name: str, content: bytes, rows: Sequence[Row], met: Met) -> 
     }
 
 
-def _coming_in(register: Register, on: date, name: str, rows: Sequence[Row], met: Met) -> Iterator[Json]:
-    """What one document awaits."""
+def _coming_in(
+    register: Register, on: date, name: str, rows: Sequence[Row], met: Met, inn: str | None
+) -> Iterator[Json]:
+    """What one document awaits, of a medicine where one is asked about."""
     places = [row[3] for row in rows]
-    awaiting = register.archive.index.coming_of(name, on.toordinal(), register.position, places, COMING_SHOWN)
+    most = COMING_SHOWN if inn is None else FOREVER - 1
+    awaiting = register.archive.index.coming_of(name, on.toordinal(), register.position, places, most)
+    if inn is not None and any(one.dated or one.undated for one in awaiting):
+        awaiting = _about(register, name, inn, awaiting)
     coming = Coming.of(on, awaiting, COMING_SHOWN)
     met.days.add(coming.changes)
     met.more |= coming.more
     lead = b'{"document":' + orjson.dumps(name) + b","
     yield from (orjson.Fragment(lead + told[1:]) for told in coming.told)
+
+
+def _about(register: Register, name: str, inn: str, awaiting: Sequence[Awaiting]) -> list[Awaiting]:
+    """Of what one document awaits, the versions and rules that are about a medicine."""
+    bodies = {
+        number: orjson.loads(content)
+        for number, content in register.archive.index.version_contents(name, register.position)
+    }
+    medicines = {
+        (number, rule["id"] if rule else None): _medicines(rule or {}, body)
+        for number, body in bodies.items()
+        for rule in (None, *body["rules"])
+    }
+
+    def speaks(said: bytes) -> bool:
+        told = orjson.loads(said)
+        return inn in medicines[told["version"], told["rule"]]
+
+    return [
+        Awaiting(place, list(filter(speaks, dated)), [row for row in undated if speaks(row[2])])
+        for place, dated, undated in awaiting
+    ]
+
+
+def _medicines(rule: Json, body: Json) -> list[str]:
+    """What a rule is about: its own medicines, else those of its version."""
+    return rule.get("medicines") or [medicine["inn"] for medicine in body["medicines"]]
 
 
 def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Json]:
@@ -427,10 +460,9 @@ def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Js
 
 
 def _wanted(question: Question, rule: Json, body: Json) -> bool:
-    medicines = rule.get("medicines") or [medicine["inn"] for medicine in body["medicines"]]
     cohorts = (question.cohort, "everyone") if question.cohort else ()
     return (
-        (question.medicine is None or question.medicine in medicines)
+        (question.medicine is None or question.medicine in _medicines(rule, body))
         and (question.kind is None or rule["kind"] == question.kind)
         and (not cohorts or rule["cohort"] in cohorts)
     )
@@ -516,7 +548,7 @@ def medicine(register: Register, inn: str) -> Json:
     found = list(_of_documents(register, list(contents), on))
     met = Met()
     told = [_document_told(name, contents[name], rows, met) for name, rows in found]
-    coming = [item for name, rows in found for item in _coming_in(register, on, name, rows, met)]
+    coming = [item for name, rows in found for item in _coming_in(register, on, name, rows, met, inn)]
     spans = [orjson.loads(orjson.dumps(span)) for item in told for span in item["selected"]]
     codes = {(code["system"], code["code"]) for span in spans for code in span["codes"] if code["inn"] == inn}
     return {

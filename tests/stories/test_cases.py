@@ -227,6 +227,15 @@ def test_one_document_suspends_one_substance_and_restricts_another_on_one_day(co
     assert outcome(corpus, "ciprofloxacin", "2019-03-11") == {"restriction", "precaution", "information"}
 
 
+@pytest.mark.parametrize("on", ["2019-02-13", "2019-03-10"])
+def test_of_what_is_coming_a_medicine_is_told_what_is_about_it(corpus: Archive, on: str) -> None:
+    for medicine, awaited in (("nalidixic-acid", {"suspension"}), ("ciprofloxacin", None)):
+        for asked in (f"/v1/medicines/{medicine}?", f"/v1/rules?medicine={medicine}&"):
+            told = answer(door(corpus), f"{asked}jurisdiction=EU&on={on}")
+            rules = {item["rule"] for item in told["coming"] if item["document"] == "ema/fluoroquinolones"} - {None}
+            assert rules == awaited if awaited else "suspension" not in rules and rules
+
+
 def test_quinsair_was_decided_a_month_before_the_others(ask: Ask, corpus: Archive) -> None:
     assert outcome(corpus, "levofloxacin", "2019-02-13") == set()
     assert outcome(corpus, "levofloxacin", "2019-02-14") == {"precaution", "information"}
