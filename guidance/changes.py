@@ -504,7 +504,7 @@ _IDENTITY: Final[Mapping[str, Sequence[str]]] = {
     "medicines": ("inn",),
     "codes": ("system", "code"),
     "commencements": ("jurisdictions",),
-    "milestones": ("act", "by", "jurisdiction"),
+    "milestones": ("act", "by", "jurisdiction", "date"),
 }
 """What identifies the items of a list, by the member that holds it. A text identifies itself."""
 

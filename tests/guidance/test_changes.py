@@ -794,6 +794,15 @@ def test_another_day_of_the_same_version_is_a_changed_effective_date_and_major()
     assert [one.pointer for one in change.fields] == ["/commencements/EU/from"]
 
 
+def test_two_acts_of_one_kind_on_two_days_are_two_acts_and_no_day_that_moved() -> None:
+    first, then = ({"act": "decided", "by": "European Commission", "date": day} for day in ("2019-04-25", "2020-01-16"))
+    found = {change.name: change for change in compare(version(milestones=[first]), version(milestones=[then])).changes}
+    assert [(one.change, one.old, one.new) for one in found["milestones"].fields] == [
+        ("removed", first, None),
+        ("added", None, then),
+    ]
+
+
 def test_two_versions_differ_in_their_days_as_versions_do() -> None:
     day = [{"jurisdictions": ["EU"], "from": "2020-02-01", "basis": "Date of the decision."}]
     found = {change.name: change for change in compare(version(), next_version(commencements=day)).changes}
