@@ -9,7 +9,7 @@ from typing import Final
 
 from guidance.errors import ActRefused, InvalidDocument, UnknownDocument, UnknownVersion, Violation
 from guidance.model import Commencement, Document, Json, Version, canonical
-from guidance.vocabulary import STAGES
+from guidance.vocabulary import STAGES, within
 
 ENDS: Final = ("repealed", "expired", "suspended", "revoked", "withdrawn", "lapsed")
 """How an act can end a version; superseded is what a later version does."""
@@ -91,36 +91,66 @@ def withdraw(
 ) -> Outcome:
     """Record the end of a version from a day on; or, without a day, that it never takes effect.
 
-    `jurisdictions` limits the end to some of those in which the version was recorded to start; none means all.
+    `jurisdictions` limits this to some of those in which the version was recorded to start; none means all.
     """
     if document is None:
         raise UnknownDocument(name)
     version = document.version(number)
     if version is None:
         raise UnknownVersion(name, number)
+    if version.status != "standing":
+        if (version.status, version.body.get("status_note")) == ("withdrawn", why):
+            return Outcome("withdraw", None)
+        raise ActRefused(version.id, f"does not stand any more: it is {version.status}")
+    strange = sorted(set(jurisdictions) - {place for c in version.commencements for place in c.jurisdictions})
+    if strange:
+        raise ActRefused(version.id, f"was never recorded to start in {', '.join(strange)} by that name")
     if on is None:
-        return _never(version, why)
+        return _never(version, jurisdictions, why)
     return _ended(version, ends, on, jurisdictions, why)
 
 
-def _never(version: Version, why: str) -> Outcome:
-    if version.binds and any(c.start for c in version.commencements):
+def _never(version: Version, jurisdictions: Sequence[str], why: str) -> Outcome:
+    meant = [c for c in version.commencements if not jurisdictions or set(jurisdictions).intersection(c.jurisdictions)]
+    if version.binds and any(c.start for c in meant):
         raise ActRefused(version.id, "has a day on which it takes effect; say from which day it ends (--on)")
-    return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
+    left = [body for c in version.commencements if (body := _without(c, jurisdictions))] if jurisdictions else []
+    if not left:
+        return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
+    _no_whole_speaks(version, left)
+    return Outcome("withdraw", {**version.body, "commencements": left})
+
+
+def _without(commencement: Commencement, jurisdictions: Sequence[str]) -> dict[str, Json]:
+    """A commencement as recorded, without some places; empty where none is left."""
+    going = [place for place in commencement.jurisdictions if place not in jurisdictions]
+    return {**commencement.body, "jurisdictions": going} if going else {}
 
 
 def _ended(version: Version, ends: str, on: date, jurisdictions: Sequence[str], why: str) -> Outcome:
-    named = {place for c in version.commencements for place in c.jurisdictions}
-    strange = sorted(set(jurisdictions) - named)
-    if strange:
-        raise ActRefused(version.id, f"was never recorded to start in {', '.join(strange)} by that name")
     bodies = [dict(c.body) for c in version.commencements]
     touched = [piece for c in version.commencements for piece in _cut(version, c, ends, on, jurisdictions, why)]
-    if not touched and on in {commencement.start for commencement in version.commencements}:
+    starts = sorted({c.start for c in version.commencements if c.start})
+    if not touched and on in starts:
         return Outcome("withdraw", {**version.body, "status": "withdrawn", "status_note": why})
     if not touched or touched == bodies:
-        raise ActRefused(version.id, f"is not in force anywhere on {on}, nor will it be")
+        begins = next((start for start in starts if on < start), None)
+        never = f"; that it never takes effect is said with the day on which it would begin, {begins}" if begins else ""
+        raise ActRefused(version.id, f"is not in force anywhere on {on}{never}")
+    _no_whole_speaks(version, touched)
     return Outcome("withdraw", {**version.body, "commencements": touched})
+
+
+def _no_whole_speaks(version: Version, left: Sequence[Mapping[str, Json]]) -> None:
+    """Refuse to leave a place out whose whole stays: the days of the whole would then be its own, those gone by too."""
+    places = {place for body in left for place in body["jurisdictions"]}
+    for place in sorted({place for c in version.commencements for place in c.jurisdictions} - places):
+        whole = next((whole for whole in within(place)[1:] if whole in places), None)
+        if whole:
+            why = f"has not started in {place}, where {whole}'s days would hold without a word of its own"
+            raise ActRefused(
+                version.id, f"{why}; end it in {whole} alone (--jurisdiction {whole}), and correct {place}"
+            )
 
 
 def _cut(
@@ -140,7 +170,8 @@ def _cut(
         return
     if start is None or start >= on:
         if jurisdictions:
-            raise ActRefused(version.id, f"has not started in {', '.join(meant)} by {on}; correct its commencements")
+            why = "record what holds instead with 'correct': other commencements or, for all places, status withdrawn"
+            raise ActRefused(version.id, f"has not started in {', '.join(meant)} by {on}; {why}")
         return
     yield {**body, "jurisdictions": meant, "to": on.isoformat(), "ends": ends, "ends_basis": why}
     if going:

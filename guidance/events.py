@@ -288,6 +288,20 @@ def in_order(found: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(sorted({event.id: event for event in found}.values(), key=lambda event: event.order))
 
 
+_PUBLISHING: Final = ("publish", "advance", "reschedule")
+"""Acts that say how far a version has come, and do not correct what was said."""
+
+
+class _Revised(NamedTuple):
+    """What one event says of a version recorded anew: where, of which rules, the day it is about, and how it ends."""
+
+    kind: Kind
+    places: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    day: date | None = None
+    ends: str | None = None
+
+
 class _Telling:
     """Makes events of one document. Comparisons are kept: beginning, end and reminders of one change share them."""
 
@@ -399,7 +413,7 @@ class _Telling:
                 belief=now,
                 number=version.number,
                 places=tuple(sorted(places)),
-                day=_first_day(version),
+                day=_first_day(version, places),
                 recorded=True,
                 told={"replaces": number, "rules": [], **_schedules(None, version)},
                 bodies=bodies,
@@ -421,53 +435,45 @@ class _Telling:
         at = now.revision.recorded_at
         bodies = [old.body, new.body]
         changes = self.compared_bodies((before.revision.id, now.revision.id, new.number), *bodies)
-        for kind, places, rules in self.revisions(before, now, old, new):
+        for revised in self.revisions(before, now, old, new):
+            told = {"replaces": None, "rules": list(revised.rules), "corrects": before.revision.id}
             yield _event(
-                kind=kind,
+                kind=revised.kind,
                 occurred=at,
                 belief=now,
                 number=new.number,
-                places=places,
-                day=_first_day(new),
+                places=revised.places,
+                day=revised.day,
                 recorded=True,
-                told={
-                    "replaces": None,
-                    "rules": list(rules),
-                    "corrects": before.revision.id,
-                    **_schedules(old, new),
-                },
+                told={**told, **({"ends": revised.ends} if revised.ends else {}), **_schedules(old, new)},
                 bodies=bodies,
                 changes=changes,
                 diff=f"/v1/documents/{new.document}/diff?from_at={before.revision.id}&to_at={now.revision.id}",
             )
 
-    def revisions(
-        self, before: _Belief, now: _Belief, old: Version, new: Version
-    ) -> Iterator[tuple[Kind, tuple[str, ...], tuple[str, ...]]]:
-        """(kind, jurisdictions, rules) of each event that a version recorded anew is."""
-        everywhere = _places(new)
-        told = False
-        moved, ended, rules = _moved(old, new)
+    def revisions(self, before: _Belief, now: _Belief, old: Version, new: Version) -> Iterator[_Revised]:
+        """Each event that a version recorded anew is."""
+        everywhere, act = _places(new), now.revision.act
         if new.status != "standing" and old.status == "standing":
             begun = any(
                 turn.kind == "in-force" and turn.version == new.number
                 for place in before.document.named
                 for turn in before.done(place, now.revision.recorded_at, self.starts).values()
             )
-            yield ("withdrawn" if begun else "withdrawn-before-effect"), everywhere, ()
+            yield _Revised("withdrawn" if begun else "withdrawn-before-effect", everywhere)
             return
+        found: list[_Revised] = []
         if STAGES.index(new.stage) > STAGES.index(old.stage) or (new.status == "standing") > (old.status == "standing"):
-            yield "published", everywhere, ()
-            told = True
+            found.append(_Revised("published", everywhere, day=_first_day(new, everywhere)))
+        moved, ended, rules = _moved(old, new)
         if ended:
-            yield "withdrawn", ended, ()
+            found.append(_Revised("withdrawn", ended, (), *_last_day(new, ended)))
         if moved or rules:
-            yield "rescheduled", moved or everywhere, rules
-        told = told or bool(ended or moved or rules)
-        if now.revision.act == "correct" and _content(old) != _content(new):
-            yield "corrected", everywhere, ()
-        elif not told:
-            yield ("corrected" if now.revision.act == "correct" else "published"), everywhere, ()
+            day = _first_day(new, moved) if moved else _first_day_of_rules(new, rules)
+            found.append(_Revised("rescheduled", moved or everywhere, rules, day))
+        if (act == "correct" and _content(old) != _content(new)) or (not found and act not in _PUBLISHING):
+            found.append(_Revised("corrected", everywhere))
+        yield from found or [_Revised("published", everywhere, day=_first_day(new, everywhere))]
 
     def in_hindsight(self, before: _Belief | None, now: _Belief) -> Iterator[Event]:
         """What had its day before it was recorded; and what is in force again, or no longer, by the revision itself."""
@@ -481,6 +487,7 @@ class _Telling:
             late += [(at, turn) for key, turn in come.items() if key not in known]
             if before:
                 again += [(at, turn) for turn in self.swapped(before, now, place, known, come)]
+                again += [(at, turn) for turn in self.rules_swapped(before, now, place, known, come)]
         for instant, together in _gathered(late):
             yield self.turn(now, instant, together, recorded=True)
         for instant, together in _gathered(again):
@@ -498,6 +505,8 @@ class _Telling:
         at = now.revision.recorded_at
         was, stands = (belief.standing(place, at, self.starts) for belief in (before, now))
         if was == stands or (was and stands and was.key == stands.key):
+            if stands and any(turn.rule is None for key, turn in come.items() if key not in known):
+                yield stands  # what came before it is told only now: whoever listens must not take that for the latest
             return
         if stands and stands.key in known:
             yield stands._replace(was=was.version if was else None, was_out=was.now_out if was else ())
@@ -509,6 +518,31 @@ class _Telling:
             yield was._replace(
                 kind="ended", was=was.version, was_out=was.now_out, now=then[0], now_out=then[1], ends=ends
             )
+
+    def rules_swapped(
+        self,
+        before: _Belief,
+        now: _Belief,
+        place: str,
+        known: Mapping[tuple[Any, ...], Turn],
+        come: Mapping[tuple[Any, ...], Turn],
+    ) -> Iterator[Turn]:
+        """The same of the rules of a version that goes on, where no turn that has come since says so."""
+        was, stands = (next(reversed([*turns.values()]), None) for turns in (known, come))
+        begun = now.standing(place, now.revision.recorded_at, self.starts)
+        if not (was and stands and begun) or was.now != stands.now:
+            return
+        told = {(turn.kind, turn.rule) for key, turn in come.items() if key not in known}
+        sides = [{rule["id"] for rule in (belief.body(stands.now) or {})["rules"]} for belief in (before, now)]
+        shared = sides[0] & sides[1]
+        turn = begun._replace(was=was.now, was_out=was.now_out, now=stands.now, now_out=stands.now_out)
+        days = {known_turn.rule: known_turn.day for known_turn in known.values() if known_turn.kind == "in-force"}
+        for rule in sorted(shared & (set(stands.now_out) - set(was.now_out))):
+            if ("ended", rule) not in told:
+                yield turn._replace(kind="ended", rule=rule, day=days.get(rule, begun.day), ends="corrected")
+        for rule in sorted(shared & (set(was.now_out) - set(stands.now_out))):
+            if ("in-force", rule) not in told:
+                yield turn._replace(kind="in-force", rule=rule)
 
     # --- what differs ------------------------------------------------------------------------------------
 
@@ -547,8 +581,28 @@ def _places(version: Version) -> tuple[str, ...]:
     return tuple(sorted({place for c in version.commencements for place in c.jurisdictions}))
 
 
-def _first_day(version: Version) -> date | None:
-    return min((c.start for c in version.commencements if c.start), default=None)
+def _first_day(version: Version, places: Iterable[str]) -> date | None:
+    """The first day on which a version begins in any of the places."""
+    return _earliest_start(version.commencements, places)
+
+
+def _first_day_of_rules(version: Version, rules: Iterable[str]) -> date | None:
+    """The first day on which any of a version's rules begins by a commencement of its own."""
+    own = (rule.commencements for rule in version.narrowed if rule.id in rules)
+    return min((start for found in own if (start := _earliest_start(found))), default=None)
+
+
+def _earliest_start(commencements: Iterable[Commencement], places: Iterable[str] | None = None) -> date | None:
+    wanted = None if places is None else set(places)
+    meant = (c for c in commencements if wanted is None or wanted.intersection(c.jurisdictions))
+    return min((c.start for c in meant if c.start), default=None)
+
+
+def _last_day(version: Version, places: Iterable[str]) -> tuple[date | None, str | None]:
+    """The first day on which a version no longer holds in one of the places, where it is known, and how it ends."""
+    meant = [c for c in version.commencements if c.to and set(places).intersection(c.jurisdictions)]
+    days = [(c.to.first, c.body.get("ends")) for c in meant if c.to and c.to.day]
+    return min(days) if days else (None, next((c.body.get("ends") for c in meant), None))
 
 
 def _schedules(old: Version | None, new: Version) -> dict[str, Json]:
@@ -691,9 +745,9 @@ def _versions_link(belief: _Belief, old: int | None, new: int) -> str | None:
 
 
 def _ending(belief: _Belief, turn: Turn) -> str | None:
-    """The word for an end; of one rule, what its own commencement says."""
+    """The word for an end; of one rule, what its own commencement says, unless a correction ended it."""
     version = belief.document.version(turn.version)
-    if turn.rule is None or version is None:
+    if turn.rule is None or turn.ends or version is None:
         return turn.ends
     rule = next((rule for rule in version.narrowed if rule.id == turn.rule), None)
     own = holding(rule.commencements, turn.place) if rule else ()

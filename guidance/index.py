@@ -30,7 +30,7 @@ from guidance.model import Document, Json, Revision, Version, instant_text
 from guidance.register import Awaited, Before, Coming, Late, Span, Stretch, parts, scope
 from guidance.store import Entry, Recorded, Store, path_of
 
-FORMAT: Final = "4"
+FORMAT: Final = "5"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")

@@ -87,10 +87,9 @@ def day_of(text: str, parameter: str = "on") -> date:
     with contextlib.suppress(ValueError):
         if DAY.fullmatch(text):
             return date.fromisoformat(text)
-    found = PartialDate.parse(text, parameter)
-    if found.day is None:
-        raise BadParameter(parameter, text, "is not a day; write YYYY-MM-DD")
-    return found.first
+    if DATE.fullmatch(text):
+        PartialDate.parse(text, parameter)  # which says why, where there is no such day
+    raise BadParameter(parameter, text, "is not a day; write YYYY-MM-DD")
 
 
 def document_id(text: str, parameter: str = "document") -> str:

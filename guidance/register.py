@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -73,7 +73,7 @@ class Span(NamedTuple):
             "ends": self.ends,
             "left_out": list(self.left_out),
             "codes": [{"inn": inn, "system": system, "code": code} for inn, system, code in self.codes],
-            **{name: told[name] for name in SAID if name in told},
+            **{name: told[name] for name in SAID if name in told and (name, self.ends) != ("ends_basis", "superseded")},
         }
 
 
@@ -332,10 +332,18 @@ class Late(NamedTuple):
         for rule in version.narrowed:
             if rule.jurisdictions and not set(within(jurisdiction)) & set(rule.jurisdictions):
                 continue
-            for c in holding(rule.commencements, jurisdiction):
-                if c.start is None or (c.start > days[0].start and any(period.covers(c.start) for period in days)):
+            own = holding(rule.commencements, jurisdiction)
+            for c in own:
+                if c.start is None or (c.start > days[0].start and _begins(own, c.start, days)):
                     gone = days[-1].end if c.start is None else None
                     yield Coming(jurisdiction, version.number, rule.id, version.stage, c.start, c.expected, gone, c)
+
+
+def _begins(own: Sequence[Commencement], start: date, days: Sequence[Period]) -> bool:
+    """Whether a rule comes into force on a commencement's start: in its version's days, and not in force before."""
+    before = start - timedelta(days=1)
+    held = (Period(c.start, _end(c.to) if c.to else None).covers(before) for c in own if c.start)
+    return any(period.covers(start) for period in days) and not any(held)
 
 
 def coming(document: Document, jurisdiction: str) -> tuple[Coming, ...]:

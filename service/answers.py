@@ -83,7 +83,7 @@ class Register(NamedTuple):
         like no limits."""
         inn, authority = self.question.medicine, self.question.authority
         documents = self.archive.index.documents
-        if inn and self.revision and not documents(self.position, limit=1, medicine=inn):
+        if inn and not documents(self.position, limit=1, medicine=inn):
             raise UnknownMedicine(inn)
         if authority and authority not in AUTHORITIES and not documents(self.position, limit=1, authority=authority):
             raise UnknownAuthority(authority)

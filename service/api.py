@@ -14,7 +14,7 @@ from guidance.model import Json, Sides, document_id
 from guidance.schema import schema, schema_names
 from service import answers, comparing, params
 from service.clock import tzdata_version
-from service.desk import Reply, desk, register
+from service.desk import Reply, accepted, desk, register
 from service.formats import JSON, Answer, offered
 from service.openapi import described
 from service.problems import NOT_ACCEPTABLE, HttpProblem
@@ -52,11 +52,10 @@ def media_type(given: dict[str, str], diff: bool) -> str:
     if "format" in given:
         names = {one.name: media for media, one in formats.items()}
         return names[params.choice(given["format"], "format", names) or "json"]
-    accepted = request.accept_mimetypes
-    found = accepted.best_match(list(formats)) if accepted else JSON
+    found = accepted(formats, JSON)
     if found is None:
         raise HttpProblem(NOT_ACCEPTABLE, f"this answer comes as {', '.join(formats)}")
-    return str(found)
+    return found
 
 
 def send(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from flask import Response, current_app, request
+from werkzeug.datastructures import MIMEAccept
 
 from guidance import severity
 from guidance.archive import Archive
@@ -30,6 +31,18 @@ class Desk:
 def desk() -> Desk:
     found: Desk = current_app.extensions["inforce"]
     return found
+
+
+def accepted(offered: Iterable[str], otherwise: str) -> str | None:
+    """Which of the media types the request likes best: `otherwise` where it says nothing, None where it wants no other.
+
+    Of what stands beside a type (`application/json; charset=utf-8`) only its weight counts: ours come in one form.
+    """
+    accept = request.accept_mimetypes
+    if not accept:
+        return otherwise
+    plain = MIMEAccept([(value.partition(";")[0].strip(), weight) for value, weight in accept])
+    return plain.best_match(list(offered))
 
 
 def register(given: Mapping[str, str], now: datetime) -> answers.Register:

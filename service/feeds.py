@@ -23,7 +23,7 @@ from guidance.model import Document, Json, Revision, document_id, instant_text, 
 from guidance.severity import SEVERITIES
 from guidance.vocabulary import AUTHORITIES
 from service import overview, params
-from service.desk import desk, register
+from service.desk import accepted, desk, register
 from service.formats import JSON
 from service.problems import NOT_ACCEPTABLE, HttpProblem
 from service.ticker import Log
@@ -136,11 +136,10 @@ def events() -> Response:
 def _media(given: Mapping[str, str]) -> str:
     if "format" in given:
         return MEDIA[params.choice(given["format"], "format", MEDIA) or "json"]
-    accepted = request.accept_mimetypes
-    found = accepted.best_match(list(MEDIA.values())) if accepted else JSON
+    found = accepted(MEDIA.values(), JSON)
     if found is None:
         raise HttpProblem(NOT_ACCEPTABLE, f"this answer comes as {', '.join(MEDIA.values())}")
-    return str(found)
+    return found
 
 
 def _following(after: int) -> str:
@@ -443,7 +442,10 @@ def summary(told: Mapping[str, Json]) -> str:
     """What more there is to say of an event, in sentences."""
     found = [f"{told['version_title']}." if told["version_title"] else ""]
     if told["day"] and told["kind"] != "corrected":
-        found.append(f"From {told['day']}." if told["kind"] != "ended" else f"Until the beginning of {told['day']}.")
+        over = told["kind"] in ("ended", "withdrawn")
+        found.append(f"Until the beginning of {told['day']}." if over else f"From {told['day']}.")
+    if told["kind"] == "withdrawn" and told.get("ends"):
+        found.append(f"It ends as {told['ends']}.")
     if told["retroactive"]:
         found.append("Recorded after that day.")
     if told["replaces"]:

@@ -195,11 +195,14 @@ class Timeline:
                 places = rule.get("jurisdictions", _wholes(self.place))
                 if not any(place in places for place in _wholes(self.place)):
                     continue
-                for told in _speaking(rule["commencements"], self.place):
+                own = _speaking(rule["commencements"], self.place)
+                for told in own:
                     start, expected = told.get("from"), told.get("expected")
                     if start is None and day <= self.last.get(number, ""):
                         yield Hope(number, rule["id"], None, expected, _hoped(expected, day))
                     elif start and day < start and self.applying[start] == number and self.begun[number] < start:
+                        if any(_goes_on(other, start) for other in own):
+                            continue
                         yield Hope(number, rule["id"], start, None, "coming")
 
 
@@ -217,6 +220,12 @@ def _speaking(commencements: list[Json], place: str) -> list[Json]:
         if found:
             return found
     return []
+
+
+def _goes_on(told: Json, day: str) -> bool:
+    """Whether it held on the day before."""
+    before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    return told.get("from", "9") <= before and _state(told, before) != "ended"
 
 
 def _state(told: Json, day: str) -> str:

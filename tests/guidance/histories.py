@@ -16,7 +16,8 @@ from tests.guidance import bodies
 
 Json = Any
 
-BEGAN = datetime(2019, 11, 1, 9, 30, tzinfo=UTC)
+BEGAN = datetime(2020, 1, 10, 9, 30, tzinfo=UTC)
+"""In the middle of the days that are spoken of: much is recorded after it took effect."""
 PLACES = ("UK", "GB", "NI", "EU", "DE", "EEA", "CH")
 EDGES = ("2019-12-31", "2020-01-01", "2020-01-16", "2020-01-31", "2020-02-01", "2020-02-28", "2020-02-29", "2020-03-01")
 MONTHS = ("2019-12", "2020-01", "2020-01", "2020-02", "2020-02", "2020-03", "2020")

@@ -21,7 +21,7 @@ from guidance.severity import SEVERITIES
 from guidance.vocabulary import JURISDICTIONS
 from service.clock import day_starts
 from tests.guidance import bodies
-from tests.guidance.histories import Attempt, Step, histories, recorded
+from tests.guidance.histories import Attempt, Step, histories, recorded, rules
 from tests.oracle import Oracle, Said
 
 FULL = settings().derandomize is False
@@ -175,6 +175,36 @@ def test_whoever_only_listens_knows_what_is_in_force(attempted: Sequence[Attempt
         assert held.get(place) == _standing(document, place)
 
 
+@given(st.lists(st.tuples(rules("two"), rules("three")), min_size=2, max_size=5))
+@settings(max_examples=300 if FULL else 25)
+def test_no_rule_of_a_version_in_force_comes_or_goes_by_a_correction_without_a_word(said: list[Sequence[Json]]) -> None:
+    history = History("EU", "UK")
+    for which, some in enumerate(said):
+        body = bodies.version(1, bodies.since("2019-10-01", "EU", "UK"), rules=[bodies.rule("one"), *some])
+        at = datetime(2019, 12, 20, 9, tzinfo=UTC) + timedelta(days=20 * which)
+        history.says(at.isoformat()[:16], body, "correct" if which else "publish")
+    found = derived(history.states, UNTIL)
+    for before, after in pairwise(history.states[1:]):
+        told = {
+            (event.kind, place, rule)
+            for event in found
+            if event.recorded == after.revision.position
+            for place in event.jurisdictions
+            for rule in event.json()["rules"]
+        }
+        for place in ("EU", "UK"):
+            was, now = (_held(state.document, place, after.revision.recorded_at) for state in (before, after))
+            assert {("ended", place, rule) for rule in was - now} <= told
+            assert {("in-force", place, rule) for rule in now - was} <= told
+
+
+def _held(document: Document, place: str, at: datetime) -> frozenset[str]:
+    """The rules that hold at an instant, by an oracle that reads plain JSON."""
+    oracle = Oracle([(at, [document.body, *(version.body for version in document.versions)])])
+    said = oracle.says(document.id, place, at.astimezone(ZoneInfo(JURISDICTIONS[place].zone)).date(), at)
+    return said.rules if said else frozenset()
+
+
 def _standing(document: Document, place: str) -> int | None:
     said = Oracle([(UNTIL, [document.body, *(v.body for v in document.versions)])]).says(
         document.id, place, UNTIL.astimezone(ZoneInfo(JURISDICTIONS[place].zone)).date(), UNTIL
@@ -304,6 +334,56 @@ def test_a_correction_that_moves_a_passed_day_ahead_puts_back_what_was_in_force(
         "2020-02-08T23:00:00Z reminder @2 EU for @1 in 1",
         "2020-02-09T23:00:00Z in-force @2 EU for @1",
         "2020-02-09T23:00:00Z ended @1 EU superseded",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        bodies.version(2, bodies.since("2018-01-01")),
+        bodies.version(2, bodies.since("2018-01-01", to="2018-06-01")),
+        bodies.version(1, bodies.since("2018-01-01", to="2018-06-01"), bodies.since("2019-02-10")),
+    ],
+)
+def test_what_was_in_force_earlier_and_is_recorded_now_leaves_what_is_in_force(body: Json) -> None:
+    history = begun().says("2019-06-01T12:00", body, "correct" if body["number"] == 1 else "publish")
+    held = None
+    for event in history.until("2019-07-01T00:00"):
+        if event.kind == "in-force":
+            held = event.version
+        elif event.kind == "ended" and held == event.version:
+            held = None
+    assert held == 1
+
+
+def test_an_event_tells_the_day_of_the_places_that_it_is_about() -> None:
+    history = History("EU", "UK")
+    history.says("2019-02-01T10:00", bodies.version(1, bodies.since("2020-01-01"), bodies.since("2020-02-01", "UK")))
+    history.says("2019-03-01T10:00", bodies.version(1, bodies.since("2020-01-01"), bodies.since("2020-03-01", "UK")))
+    lost = bodies.version(1, bodies.since("2020-01-01"), bodies.awaited("UK", expected="2020-04"))
+    history.says("2019-04-01T10:00", lost)
+    assert [(e.kind, e.jurisdictions, str(e.day)) for e in history.until("2019-05-01T00:00")] == [
+        ("published", ("EU", "UK"), "2020-01-01"),
+        ("rescheduled", ("UK",), "2020-03-01"),
+        ("rescheduled", ("UK",), "None"),
+    ]
+
+
+def test_an_end_that_is_recorded_is_told_with_its_day_and_word() -> None:
+    ended = bodies.version(1, bodies.since("2019-02-10", to="2019-09-01", ends="suspended"))
+    (event,) = begun().says("2019-06-01T12:00", ended, "withdraw").until("2019-06-02T00:00")[-1:]
+    assert (event.kind, str(event.day), event.json()["ends"]) == ("withdrawn", "2019-09-01", "suspended")
+
+
+def test_a_rule_whose_day_is_moved_ahead_is_no_longer_in_force_and_its_new_day_is_told() -> None:
+    own = [bodies.rule("one"), bodies.rule("two", commencements=[bodies.since("2019-03-01")])]
+    moved = [own[0], bodies.rule("two", commencements=[bodies.since("2030-01-01")])]
+    history = begun().says("2019-02-20T10:00", bodies.version(1, bodies.since("2019-02-10"), rules=own), "correct")
+    history.says("2019-06-01T12:00", bodies.version(1, bodies.since("2019-02-10"), rules=moved), "correct")
+    found = [e for e in history.until("2019-07-01T00:00") if e.recorded == 4]
+    assert [(e.kind, e.json()["rules"], str(e.day), e.json().get("ends")) for e in found] == [
+        ("rescheduled", ["two"], "2030-01-01", None),
+        ("ended", ["two"], "2019-03-01", "corrected"),
     ]
 
 

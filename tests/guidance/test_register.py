@@ -112,6 +112,21 @@ def test_what_begins_on_the_day_of_an_end_supersedes() -> None:
     assert (span.state, str(span.until), span.ends) == ("in-force", "2020-01-16", "superseded")
 
 
+def test_the_basis_of_an_end_is_not_told_of_another_end() -> None:
+    first = version(1, since("2019-12-01", to="2020-06-01", ends_basis="The text says so."))
+    (alone,), (superseded,) = (
+        on("2020-01-01", "EU", *some).spans_of(NAME) for some in ((first,), (first, version(2, since("2020-02-01"))))
+    )
+    assert (alone.json()["ends"], alone.json().get("ends_basis")) == ("expired", "The text says so.")
+    assert (superseded.json()["ends"], superseded.json().get("ends_basis")) == ("superseded", None)
+
+
+def test_what_goes_on_by_another_commencement_is_not_coming() -> None:
+    own = [since("2020-01-01", to="2020-06-01"), since("2020-06-01", to="2020-08-01"), since("2020-09-01")]
+    both = version(1, since("2019-01-01"), rules=[rule("one", commencements=own), rule("two")])
+    assert [str(item.start) for item in on("2020-02-01", "EU", both).coming_of(NAME)] == ["2020-09-01"]
+
+
 @pytest.mark.parametrize("stage", ["announced", "recommended", "adopted"])
 def test_what_does_not_bind_is_never_in_force(stage: str) -> None:
     hoped = version(1, since("2020-01-16"), stage=stage)

@@ -613,6 +613,8 @@ def test_nothing_can_be_written_over_http(client: FlaskClient, method: str, addr
         ("application/json;q=0.5, text/csv", "text/csv"),
         ("text/*", "text/csv"),
         ("application/*", "application/json"),
+        ("application/json; charset=utf-8", "application/json"),
+        ("application/json;charset=utf-8;q=0.4, text/csv;header=present", "text/csv"),
     ],
 )
 def test_the_accept_header_decides_about_the_format(client: FlaskClient, accept: str | None, media: str) -> None:
@@ -620,6 +622,17 @@ def test_the_accept_header_decides_about_the_format(client: FlaskClient, accept:
     for address in (LEMTRADA, "/v1/rules?on=2019-12-01"):
         response = client.get(address, headers=headers)
         assert (response.status_code, response.mimetype) == (200, media)
+
+
+def test_of_what_was_not_recorded_yet_a_medicine_has_no_rules_that_could_look_like_no_limits(past: FlaskClient) -> None:
+    for name in ("alemtuzumab", "aspirin"):
+        refusal(past.get(f"/v1/rules?medicine={name}&at=2010-01-01"), 404, "unknown-medicine")
+        refusal(past.get(f"/v1/medicines/{name}?at=2010-01-01"), 404, "unknown-medicine")
+
+
+def test_a_day_that_is_none_is_told_how_a_day_is_written(client: FlaskClient) -> None:
+    for on, why in (("2020-1-1", "is not a day; write YYYY-MM-DD"), ("2019-02-29", "is not a date that exists")):
+        assert why in refusal(client.get(f"/v1/rules?on={on}"), 400, "bad-parameter")["detail"]
 
 
 def test_a_media_type_that_is_not_offered_is_refused(client: FlaskClient) -> None:
