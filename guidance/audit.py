@@ -23,11 +23,11 @@ FINDINGS = 200
 def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     """Check every object, revision, byte and index row; returns how many revisions agree, raises Tampered.
 
-    Held to each other: git's checksums and links; each commit's trailers and its real change; each blob and its
+    Held to each other: git's checksums and links, with nothing laid over them; each commit's trailers and its real change; each blob and its
     fingerprint, its canonical spelling and its schema; times that never run backwards; the index and a fresh one.
     """
     _sound(store)
-    findings: list[str] = []
+    findings = list(_masks(store))
     recorded = list(store.log())
     findings += _times(recorded)
     findings += _trees(store, recorded)
@@ -44,6 +44,13 @@ def _sound(store: Store) -> None:
         store.fsck()
     except StoreUnreadable as error:
         raise Tampered([error.why]) from error
+
+
+def _masks(store: Store) -> Iterator[str]:
+    """What shows something else under our ids to whoever looks with plain git. It is not believed here; nor did we put
+    it there."""
+    for name in store.masks():
+        yield f"{name} has git show other content or another past than was recorded; remove it"
 
 
 def _times(recorded: list[Recorded]) -> Iterator[str]:

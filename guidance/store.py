@@ -42,6 +42,7 @@ SETTINGS: Final = {
     "core.fsync": "all",
     "core.hooksPath": "/dev/null",
     "core.logAllRefUpdates": "false",
+    "core.useReplaceRefs": "false",  # said here as well: git 2.39 lets a repository's setting undo the variable below
     "gc.auto": "0",
     "maintenance.auto": "false",
     "receive.denyNonFastForwards": "true",
@@ -51,11 +52,18 @@ ENVIRONMENT: Final = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
+    # A revision's id stands for its bytes and its past: nothing that lies in the repository may show others under it.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_SHALLOW_FILE": "",
     # Given to every git as well: a store that was cloned or restored has lost its own config, and would not fsync.
     "GIT_CONFIG_COUNT": str(len(SETTINGS)),
     **{f"GIT_CONFIG_KEY_{place}": name for place, name in enumerate(SETTINGS)},
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(SETTINGS.values())},
 }
+REPLACED: Final = "refs/replace/"
+CUT: Final = ("info/grafts", "shallow")
+"""Files in which git is told that a commit has other parents than it names, or none."""
 COMMITTER: Final = "Inforce <register@inforce.invalid>"
 PIECE: Final = 1 << 20
 """Bytes of a bulk stream that are handed on at a time."""
@@ -320,6 +328,12 @@ class Store:
                     rows.append((meta.split()[4], meta.split()[3], path))
             if revision:
                 yield revision, tuple(rows)
+
+    def masks(self) -> list[str]:
+        """What would have any git but ours show something else under the ids of this store: refs, then files."""
+        with self._running(["git", "for-each-ref", "--format=%(refname)", REPLACED]) as process:
+            refs = [line.decode("utf-8", "replace").strip() for line in process.stdout]
+        return [*refs, *(name for name in CUT if (self.path / name).exists())]
 
     def fsck(self) -> None:
         """Have git check every object and link; raises StoreUnreadable with what it says."""

@@ -13,8 +13,9 @@ import pytest
 from guidance.archive import Archive, Proposal
 from guidance.audit import verify
 from guidance.errors import Tampered
+from guidance.index import Index
 from guidance.model import canonical
-from guidance.store import BRANCH, Act, Entry
+from guidance.store import BRANCH, Act, Entry, path_of
 from tests.guidance import bodies
 
 NAME = "ema/example"
@@ -27,9 +28,9 @@ def filled(archive: Archive, act: Callable[..., Act], now: datetime) -> Archive:
     return archive
 
 
-def git(archive: Archive, *arguments: str) -> str:
+def git(archive: Archive, *arguments: str, told: str = "") -> str:
     command = ["git", "--git-dir", str(archive.store.path), "-c", "user.name=Eve", "-c", "user.email=eve@example.org"]
-    return subprocess.run([*command, *arguments], input="", check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run([*command, *arguments], input=told, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def findings(archive: Archive) -> str:
@@ -102,3 +103,48 @@ def test_nothing_is_left_behind_by_looking(filled: Archive, tmp_path: Path) -> N
     before = sorted(path.name for path in filled.folder.iterdir())
     verify(filled.store, filled.index)
     assert sorted(path.name for path in filled.folder.iterdir()) == before
+
+
+# --- what is laid over git's own objects ----------------------------------------------------------------
+
+
+def replaced(archive: Archive) -> None:
+    """The first revision's place is taken by one that forges what was said and why."""
+    first = archive.index.revisions()[0].id
+    blob = git(archive, "rev-parse", f"{first}:{path_of(NAME, 1)}")
+    softened = git(archive, "cat-file", "blob", blob).replace("must not", "may") + "\n"
+    forged = git(archive, "hash-object", "-w", "--stdin", told=softened)
+    git(archive, "replace", blob, forged)
+    git(archive, "replace", first, git(archive, "commit-tree", f"{first}^{{tree}}", "-m", "forged"))
+    git(archive, "config", "core.useReplaceRefs", "true")
+
+
+def grafted(archive: Archive) -> None:
+    """The second of three revisions disappears."""
+    first, _, third = (revision.id for revision in archive.index.revisions())
+    (archive.store.path / "info").mkdir(exist_ok=True)
+    (archive.store.path / "info" / "grafts").write_text(f"{third} {first}\n")
+
+
+def cut(archive: Archive) -> None:
+    """Nothing was before the last."""
+    (archive.store.path / "shallow").write_text(f"{archive.index.revisions()[-1].id}\n")
+
+
+MASKS = {"refs/replace/": replaced, "info/grafts": grafted, "shallow": cut}
+
+
+@pytest.mark.parametrize(("name", "mask"), MASKS.items(), ids=MASKS)
+def test_what_is_laid_over_the_objects_is_not_believed_and_is_told(
+    filled: Archive, act: Callable[..., Act], now: datetime, name: str, mask: Callable[[Archive], None]
+) -> None:
+    filled.correct(Proposal(bodies.version(2, title="Corrected")), act("the act to hide"), now + timedelta(days=9))
+    before = list(filled.store.log()), filled.index.contents_of(1)
+    mask(filled)
+    fresh = Index(filled.folder / "fresh.sqlite")
+    fresh.rebuild(filled.store)
+    after = list(filled.store.log()), fresh.contents_of(1)
+    fresh.close()
+    assert after == before
+    assert name in findings(filled)
+    assert "than was recorded; remove it" in findings(filled)
