@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -23,8 +24,9 @@ FINDINGS = 200
 def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     """Check every object, revision, byte and index row; returns how many revisions agree, raises Tampered.
 
-    Held to each other: git's checksums and links, with nothing laid over them; each commit's trailers and its real change; each blob and its
-    fingerprint, its canonical spelling and its schema; times that never run backwards; the index and a fresh one.
+    Held to each other: git's checksums and links, with nothing laid over them; each commit's trailers and its real
+    change; each blob and its fingerprint, its canonical spelling and its schema; times that never run backwards; the
+    index, down to the bytes that it serves, and a fresh one.
     """
     _sound(store)
     findings = list(_masks(store))
@@ -74,14 +76,17 @@ def _trees(store: Store, recorded: list[Recorded]) -> Iterator[str]:
 
 
 def _contents(store: Store, recorded: list[Recorded], progress: Progress) -> Iterator[str]:
-    """Each blob once: its fingerprint, its one spelling, its schema, and that it is what its path says."""
-    wanted: dict[str, tuple[str, int, str]] = {}
+    """Each blob's fingerprint, its one spelling, its schema, and that it is what its path says.
+
+    A blob is read once, and held against all that was ever said of it: it may be recorded rightly here, wrongly there.
+    """
+    wanted: dict[str, dict[tuple[str, int, str], None]] = defaultdict(dict)
     for item in recorded:
         for (name, number, blob), fingerprint in zip(item.blobs, item.sums, strict=True):
-            wanted[blob] = (name, number, fingerprint)
+            wanted[blob][name, number, fingerprint] = None
     for done, (blob, content) in enumerate(store.read(wanted), start=1):
-        name, number, fingerprint = wanted[blob]
-        yield from _content(name, number, fingerprint, content)
+        for name, number, fingerprint in wanted[blob]:
+            yield from _content(name, number, fingerprint, content)
         if done % 1000 == 0 or done == len(wanted):
             progress("checking content", done, len(wanted))
 

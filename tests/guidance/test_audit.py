@@ -99,6 +99,17 @@ def test_content_that_no_act_of_ours_would_record_is_found(
     assert finding in findings(filled)
 
 
+def test_bytes_that_are_recorded_wrongly_once_and_rightly_later_are_found(
+    filled: Archive, act: Callable[..., Act], now: datetime
+) -> None:
+    forged = replace(Entry.of(NAME, 3, canonical(bodies.version(3))), sha256="0" * 64)
+    with filled.store.lock() as lock:
+        filled.store.commit(lock, act(), [forged], filled.tip(), now + timedelta(days=9))
+    for title in ("Another", bodies.version(3)["title"]):
+        filled.correct(Proposal(bodies.version(3, title=title)), act(), now + timedelta(days=10))
+    assert f"{NAME}@3: its bytes are not those of the recorded Sha256 {'0' * 64}" in findings(filled)
+
+
 def test_nothing_is_left_behind_by_looking(filled: Archive, tmp_path: Path) -> None:
     before = sorted(path.name for path in filled.folder.iterdir())
     verify(filled.store, filled.index)
