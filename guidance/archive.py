@@ -30,7 +30,7 @@ from guidance.errors import (
 from guidance.index import Index, Progress, quiet
 from guidance.model import Document, Json, Revision, canonical
 from guidance.register import Register
-from guidance.schema import check_document, check_version
+from guidance.schema import check_document, check_size, check_version
 from guidance.search import Search
 from guidance.store import Act, Entry, Recorded, Store, subject_of
 
@@ -202,19 +202,24 @@ class Archive:
         return self.index.revision_of(revision.position - 1)
 
     def _decided(self, steps: Sequence[tuple[str, int, Decide, str]], tip: Revision | None) -> tuple[str, list[Entry]]:
-        """What to record, each step seeing the documents as the steps before it left them."""
+        """What to record, each step seeing the documents as the steps before it left them.
+
+        Raises BadJson for what is too long: it could not be imported again, nor verified.
+        """
         known: dict[str, Document | None] = {}
         entries: list[Entry] = []
         verbs: list[str] = []
         _no_two_alike(steps)
-        for name, number, decide, _ in sorted(steps, key=lambda step: (step[0], step[1])):
+        for name, number, decide, file in sorted(steps, key=lambda step: (step[0], step[1])):
             if name not in known:
                 known[name] = self._document(name, tip)
             outcome = decide(known[name])
             if outcome.body is not None:
                 before = known[name]
                 known[name] = before.with_body(number, outcome.body) if before else Document.of(outcome.body)
-                entries.append(Entry.of(name, number, canonical(outcome.body)))
+                content = canonical(outcome.body)
+                check_size(content, file or subject_of(name, number))
+                entries.append(Entry.of(name, number, content))
                 verbs.append(outcome.verb)
         return next((verb for verb in verbs if verb != "register"), "register"), entries
 

@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from guidance.errors import GuidanceError, StoreError, StoreUnreadable, Tampered
-from guidance.index import COLUMNS, Index, Progress, quiet
+from guidance.index import Index, Progress, quiet
 from guidance.model import canonical, sha256
 from guidance.schema import check_document, check_version_fast, read
 from guidance.store import Recorded, Store, path_of
 
 PATH = re.compile(r"documents/([a-z0-9-]+)/[0-9]{2}/([a-z0-9-]+)/(?:document|versions/([0-9]+))\.json")
 FINDINGS = 200
+BODY = "(SELECT hex(blob) FROM body WHERE id=t.body)"
 
 
 def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     """Check every object, revision, byte and index row; returns how many revisions agree, raises Tampered.
 
-    Held to each other: git's checksums and links; each commit's trailers and its real change; each blob and its
-    fingerprint, its canonical spelling and its schema; times that never run backwards; the index and a fresh one.
+    Held to each other: git's checksums and links, with nothing laid over them; each commit's trailers and its real
+    change; each blob and its fingerprint, its canonical spelling and its schema; times that never run backwards; the
+    index, down to the bytes that it serves, and a fresh one.
+
+    Others may publish meanwhile: what they add is left out. What seems not to agree counts only if it still does not
+    while nobody else may write, for packing moves objects under the eyes of whoever reads them. For that second look
+    alone the store's lock is held; raises StoreBusy where it cannot be had.
     """
-    _sound(store)
-    findings: list[str] = []
-    recorded = list(store.log())
+    try:
+        return _agreed(store, index, progress)
+    except Tampered:
+        with store.lock():
+            return _agreed(store, index, progress)
+
+
+def _agreed(store: Store, index: Index, progress: Progress) -> int:
+    """One look at everything up to the head as it is now; raises Tampered."""
+    head = store.head()
+    _sound(store, head)
+    findings = list(_masks(store))
+    recorded = list(store.log(head=head))
     findings += _times(recorded)
-    findings += _trees(store, recorded)
+    findings += _trees(store, head, recorded)
     findings += _contents(store, recorded, progress)
     findings += _index(store, index)
     if findings:
@@ -38,12 +56,19 @@ def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     return len(recorded)
 
 
-def _sound(store: Store) -> None:
+def _sound(store: Store, head: str | None) -> None:
     """What git itself finds; the rest cannot be read where that is anything."""
     try:
-        store.fsck()
+        store.fsck(head)
     except StoreUnreadable as error:
         raise Tampered([error.why]) from error
+
+
+def _masks(store: Store) -> Iterator[str]:
+    """What shows something else under our ids to whoever looks with plain git. It is not believed here; nor did we put
+    it there."""
+    for name in store.masks():
+        yield f"{name} has git show other content or another past than was recorded; remove it"
 
 
 def _times(recorded: list[Recorded]) -> Iterator[str]:
@@ -54,10 +79,10 @@ def _times(recorded: list[Recorded]) -> Iterator[str]:
         before = item.revision.recorded_at
 
 
-def _trees(store: Store, recorded: list[Recorded]) -> Iterator[str]:
+def _trees(store: Store, head: str | None, recorded: list[Recorded]) -> Iterator[str]:
     """What each revision says that it recorded, against what its tree changed."""
     told = {item.revision.id: {(path_of(name, number), blob) for name, number, blob in item.blobs} for item in recorded}
-    for revision, rows in store.changed():
+    for revision, rows in store.changed(head):
         found = {(path, blob) for status, blob, path in rows if status in ("A", "M")}
         for status, _, path in rows:
             if status not in ("A", "M") or not PATH.fullmatch(path):
@@ -67,14 +92,17 @@ def _trees(store: Store, recorded: list[Recorded]) -> Iterator[str]:
 
 
 def _contents(store: Store, recorded: list[Recorded], progress: Progress) -> Iterator[str]:
-    """Each blob once: its fingerprint, its one spelling, its schema, and that it is what its path says."""
-    wanted: dict[str, tuple[str, int, str]] = {}
+    """Each blob's fingerprint, its one spelling, its schema, and that it is what its path says.
+
+    A blob is read once, and held against all that was ever said of it: it may be recorded rightly here, wrongly there.
+    """
+    wanted: dict[str, dict[tuple[str, int, str], None]] = defaultdict(dict)
     for item in recorded:
         for (name, number, blob), fingerprint in zip(item.blobs, item.sums, strict=True):
-            wanted[blob] = (name, number, fingerprint)
+            wanted[blob][name, number, fingerprint] = None
     for done, (blob, content) in enumerate(store.read(wanted), start=1):
-        name, number, fingerprint = wanted[blob]
-        yield from _content(name, number, fingerprint, content)
+        for name, number, fingerprint in wanted[blob]:
+            yield from _content(name, number, fingerprint, content)
         if done % 1000 == 0 or done == len(wanted):
             progress("checking content", done, len(wanted))
 
@@ -98,29 +126,48 @@ def _content(name: str, number: int, fingerprint: str, content: bytes) -> Iterat
 
 
 def _index(store: Store, index: Index) -> Iterator[str]:
-    """Every row of the index against one that is derived again from nothing."""
+    """Every row of the index against one that is derived again from nothing, both as of one revision."""
     with TemporaryDirectory() as folder:
         fresh = Index(Path(folder) / "index.sqlite")
         try:
             index.catch_up(store)
-            fresh.rebuild(store)
-            for table in COLUMNS:
-                if _rows(index.sql, table) != _rows(fresh.sql, table):
-                    yield f"the index's table {table} is not what the store implies; run 'inforce rebuild'"
+            with index.reading():  # what others write from here on is not seen
+                tip = index.tip()
+                fresh.rebuild(store, head=tip.id if tip else None)
+                for table, asked in _tables(fresh.sql):
+                    if _rows(index.sql, asked) != _rows(fresh.sql, asked):
+                        yield f"the index's table {table} is not what the store implies; run 'inforce rebuild'"
         except StoreError as error:
             yield str(error)
-        except (LookupError, TypeError, ValueError, sqlite3.Error) as error:  # content that no act of ours recorded
+        except (LookupError, TypeError, ValueError, sqlite3.IntegrityError) as error:  # content that no act recorded
             yield f"no index can be derived from what is recorded: {error!r}"
+        except sqlite3.Error as error:
+            yield f"the index cannot be read: {error}; run 'inforce rebuild'"
         finally:
             fresh.close()
 
 
-def _rows(sql: sqlite3.Connection, table: str) -> set[int]:
-    """Fingerprints of all rows, with what they point to spelled out, for bodies are numbered as they come."""
-    joined = table in ("document", "version", "span")
-    columns = "*, (SELECT hex(blob) FROM body WHERE id=t.body)" if joined else "*"
+def _tables(sql: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Each table, and how to ask for what its rows mean: bodies are numbered as they come, so in place of its number
+    stands of which blob one is."""
+    found = []
+    for (table,) in sql.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
+        columns = [row[1] for row in sql.execute(f"PRAGMA table_info({table})")]
+        told = [BODY if name == "body" else name for name in columns if (table, name) != ("body", "id")]
+        found.append((table, f"SELECT {', '.join(told)} FROM {table} t"))
+    return found
+
+
+def _rows(sql: sqlite3.Connection, asked: str) -> set[bytes]:
+    """Fingerprints of all rows. Python's own `hash` would not do: it takes one number for another, and a text for its
+    bytes."""
     with closing(sql.cursor()) as cursor:
-        place = [row[1] for row in cursor.execute(f"PRAGMA table_info({table})")]
-        drop = place.index("body") if joined else -1
-        rows = cursor.execute(f"SELECT {columns} FROM {table} t")
-        return {hash(tuple(cell for at, cell in enumerate(row) if at != drop)) for row in rows}
+        return {_mark(repr(list(map(_short, row))).encode("utf-8")) for row in cursor.execute(asked)}
+
+
+def _short(cell: object) -> object:
+    return _mark(cell) if isinstance(cell, bytes) else cell
+
+
+def _mark(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()

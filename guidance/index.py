@@ -488,11 +488,12 @@ class Index:
 
     # --- from nothing ------------------------------------------------------------------------------------
 
-    def rebuild(self, store: Store, progress: Progress = quiet) -> None:
-        """Derive everything again in one streaming pass; readers keep the old answers until it is done."""
-        with Build(self, store=store) as build:
-            recorded, head = [], None
-            for item in store.log():
+    def rebuild(self, store: Store, progress: Progress = quiet, head: str | None = None) -> None:
+        """Derive everything up to `head` (the newest, where None) again in one streaming pass; readers keep the old
+        answers until it is done."""
+        with Build(self, store=None if head else store) as build:
+            recorded = []
+            for item in store.log(head=head):
                 build.revision(item.revision)
                 recorded.append(item.blobs)
                 head = item.revision.id

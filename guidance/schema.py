@@ -44,8 +44,18 @@ def read(raw: bytes, file: str = "") -> Json:
     Refuses (BadJson, with the pointer): more than 16 MiB, invalid UTF-8, duplicate keys, NaN and infinities, whole
     numbers beyond 2^53, lone surrogates, nesting too deep to be read.
     """
+    check_size(raw, file)
+    return read_long(raw, file)
+
+
+def check_size(raw: bytes, file: str = "") -> None:
+    """Refuse what is too long for one document or version; raises BadJson."""
     if len(raw) > SIZE_LIMIT:
         raise BadJson(f"is {len(raw)} bytes long; the limit is {SIZE_LIMIT}", file=file)
+
+
+def read_long(raw: bytes, file: str = "") -> Json:
+    """The same as `read`, of any length: a revision holds any number of documents and versions."""
     text = _decoded(raw, file)
     try:
         return _accepted(text, file)

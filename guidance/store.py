@@ -42,6 +42,7 @@ SETTINGS: Final = {
     "core.fsync": "all",
     "core.hooksPath": "/dev/null",
     "core.logAllRefUpdates": "false",
+    "core.useReplaceRefs": "false",  # said here as well: git 2.39 lets a repository's setting undo the variable below
     "gc.auto": "0",
     "maintenance.auto": "false",
     "receive.denyNonFastForwards": "true",
@@ -51,11 +52,18 @@ ENVIRONMENT: Final = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
+    # A revision's id stands for its bytes and its past: nothing that lies in the repository may show others under it.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_SHALLOW_FILE": "",
     # Given to every git as well: a store that was cloned or restored has lost its own config, and would not fsync.
     "GIT_CONFIG_COUNT": str(len(SETTINGS)),
     **{f"GIT_CONFIG_KEY_{place}": name for place, name in enumerate(SETTINGS)},
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(SETTINGS.values())},
 }
+REPLACED: Final = "refs/replace/"
+CUT: Final = ("info/grafts", "shallow")
+"""Files in which git is told that a commit has other parents than it names, or none."""
 COMMITTER: Final = "Inforce <register@inforce.invalid>"
 PIECE: Final = 1 << 20
 """Bytes of a bulk stream that are handed on at a time."""
@@ -228,12 +236,13 @@ class Store:
             return (0, 0)
         return (found.st_mtime_ns, found.st_ino)
 
-    def log(self, since: str | None = None, position: int = 0) -> Iterator[Recorded]:
-        """Revisions after `since` (all, where None), oldest first, counted on from `position`.
+    def log(self, since: str | None = None, position: int = 0, head: str | None = None) -> Iterator[Recorded]:
+        """Revisions after `since` (all, where None) up to `head` (the newest, where None), oldest first, counted on
+        from `position`.
 
         What each recorded is read from its trailers: hints, which `verify` and the index hold against the trees.
         """
-        head = self.head()
+        head = head or self.head()
         if head is None or head == since:
             return
         span = f"{since}..{head}" if since else head
@@ -290,12 +299,12 @@ class Store:
             rows = (row.decode("utf-8").split(" ", 2) for row in _split(process.stdout, b"\0"))
             return {path: blob for kind, blob, path in rows if kind == "blob"}
 
-    def changed(self, since: str | None = None) -> Iterator[tuple[str, tuple[tuple[str, str, str], ...]]]:
-        """(revision, ((status, blob, path)…)) from the trees themselves, oldest first: the slow, certain way."""
-        head = self.head()
+    def changed(self, head: str | None = None) -> Iterator[tuple[str, tuple[tuple[str, str, str], ...]]]:
+        """(revision, ((status, blob, path)…)) from the trees themselves, oldest first, up to `head` (the newest, where
+        None): the slow, certain way."""
+        head = head or self.head()
         if head is None:
             return
-        span = f"{since}..{head}" if since else head
         command = [
             "git",
             "log",
@@ -306,7 +315,7 @@ class Store:
             "--no-abbrev",
             "--no-renames",
         ]
-        with self._running([*command, "--diff-merges=first-parent", "--root", span, "--"]) as process:
+        with self._running([*command, "--diff-merges=first-parent", "--root", head, "--"]) as process:
             revision = ""
             rows: list[tuple[str, str, str]] = []
             for raw in process.stdout:
@@ -321,10 +330,21 @@ class Store:
             if revision:
                 yield revision, tuple(rows)
 
-    def fsck(self) -> None:
-        """Have git check every object and link; raises StoreUnreadable with what it says."""
+    def masks(self) -> list[str]:
+        """What would have any git but ours show something else under the ids of this store: refs, then files."""
+        with self._running(["git", "for-each-ref", "--format=%(refname)", REPLACED]) as process:
+            refs = [line.decode("utf-8", "replace").strip() for line in process.stdout]
+        return [*refs, *(name for name in CUT if (self.path / name).exists())]
+
+    def fsck(self, head: str | None = None) -> None:
+        """Have git check every object, and every link from `head` (from all refs, where None); raises StoreUnreadable
+        with what it says.
+
+        Objects come first: what is recorded between the two looks missing, unless a head from before is given.
+        """
+        command = ["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"]
         try:
-            self._git().execute(["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"])
+            self._git().execute([*command, head] if head else command)
         except CommandError as error:
             raise StoreUnreadable(str(self.path), _said(error)) from error
 

@@ -20,7 +20,7 @@ from guidance import acts
 from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, UnknownDocument, Violation
 from guidance.index import Build, History, Index, Progress
 from guidance.model import CANONICAL, Document, Json, Revision, Version, canonical
-from guidance.schema import SIZE_LIMIT, check, check_document_fast, check_version_fast, read
+from guidance.schema import check, check_document_fast, check_size, check_version_fast, read_long
 from guidance.store import Act, Entry, Store, Stream, subject_of
 
 LISTED: Final = 10_000
@@ -85,9 +85,9 @@ def _value(piece: Piece) -> tuple[Json, bytes]:
         value = orjson.loads(piece.raw)
         spelled = orjson.dumps(value, option=CANONICAL | orjson.OPT_STRICT_INTEGER)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return read(piece.raw, piece.place), b""
+        return read_long(piece.raw, piece.place), b""
     plain = spelled == piece.raw and (spelled.isascii() or unicodedata.is_normalized("NFC", spelled.decode("utf-8")))
-    return (value, spelled) if plain and len(spelled) <= SIZE_LIMIT else (read(piece.raw, piece.place), b"")
+    return (value, spelled) if plain else (read_long(piece.raw, piece.place), b"")
 
 
 def _checked(value: Json, place: str) -> None:
@@ -97,16 +97,29 @@ def _checked(value: Json, place: str) -> None:
         check_version_fast(value, place)
 
 
-def _entries_checked(entries: Json, place: str) -> None:
-    """Check all that a revision recorded; each violation is blamed where it stands in the revision."""
+def _spelled(value: Json, place: str) -> bytes:
+    """The bytes to record. Their length is what counts, however much the line or file around them holds: what was
+    recorded in one act is exported in one line, and must come in again."""
+    spelled = canonical(value)
+    check_size(spelled, place)
+    return spelled
+
+
+def _entries_spelled(entries: Json, place: str) -> list[bytes]:
+    """Check all that a revision recorded, and spell it; each violation is blamed where it stands in the revision."""
     found: list[Violation] = []
+    spelled: list[bytes] = []
     for number, body in enumerate(entries):
         try:
             _checked(body, place)
+            spelled.append(_spelled(body, place))
         except InvalidDocument as error:
             found += [replace(v, pointer=f"/entries/{number}{v.pointer}") for v in error.violations]
+        except BadJson as error:
+            found.append(Violation(f"/entries/{number}", error.why, place))
     if found:
         raise InvalidDocument(found)
+    return spelled
 
 
 def _no_two_alike(entries: Json, place: str) -> None:
@@ -161,8 +174,9 @@ class Import:
             if isinstance(value, dict) and "revision" in value:
                 self._take_revision(value, piece.place)
             else:
+                check_size(piece.raw, piece.place)
                 _checked(value, piece.place)
-                self._write(value, -1, piece.place, spelled)
+                self._write(value, -1, piece.place, spelled or _spelled(value, piece.place))
         except InvalidDocument as error:
             self.violations.extend(error.violations)
         except BadJson as error:
@@ -172,17 +186,16 @@ class Import:
 
     def _take_revision(self, value: Json, place: str) -> None:
         check("exported-revision", value, place)
-        _entries_checked(value["entries"], place)
+        spelled = _entries_spelled(value["entries"], place)
         _no_two_alike(value["entries"], place)
         told = value["revision"]
         origin = f"{told['id']} recorded {told['recorded_at']}"
         act = Act(told["act"], told["author"], told["reason"], told["approved_by"], None, told["replayed"], origin)
         self.groups.append(act)
-        for body in value["entries"]:
-            self._write(body, len(self.groups) - 1, place)
+        for body, content in zip(value["entries"], spelled, strict=True):
+            self._write(body, len(self.groups) - 1, place, content)
 
-    def _write(self, value: Mapping[str, Json], group: int, place: str, spelled: bytes = b"") -> None:
-        content = spelled or canonical(value)
+    def _write(self, value: Mapping[str, Json], group: int, place: str, content: bytes) -> None:
         entry = Entry.of(value.get("document") or value["id"], value.get("number", 0), content)
         mark, body = 0, 0
         if not self.violations:

@@ -118,7 +118,8 @@ def verify(data: str | None) -> None:
     archive = opened(data)
     with Shown() as progress:
         count = audit.verify(archive.store, archive.index, progress)
-    click.echo(f"{count} revisions agree, down to the byte; the newest is {archive.store.head()}")
+    newest = archive.index.revision_of(count)
+    click.echo(f"{count} revisions agree, down to the byte; the newest is {newest.id if newest else '(none)'}")
 
 
 @click.command()

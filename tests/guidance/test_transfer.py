@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from guidance import transfer
+from guidance import schema, transfer
 from guidance.archive import Archive, Proposal
 from guidance.errors import BadJson, InvalidDocument
 from guidance.journal import CORPUS
@@ -283,4 +283,53 @@ def test_what_a_revision_records_is_blamed_within_it(archive: Archive, take_in: 
     with pytest.raises(InvalidDocument) as refused:
         take_in(lines(tmp_path / "in.jsonl", broken, forged))
     assert blamed(refused) == {("line 1", "/entries/0/title"), ("line 1", "/entries/1/stage"), ("line 2", "")}
+    assert archive.tip() is None
+
+
+# --- how much a line may hold ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """As many bytes as a document or version may have, few enough to be quick."""
+    monkeypatch.setattr(schema, "SIZE_LIMIT", 2000)
+    return schema.SIZE_LIMIT
+
+
+def long(size: int, name: str = NAME) -> Any:
+    """A version of so many bytes."""
+    body = bodies.version(1, document=name, note="")
+    return body | {"note": "x" * (size - len(canonical(body)))}
+
+
+def test_one_act_over_many_files_comes_in_again_however_long_its_line_is(
+    other: Archive,
+    archive: Archive,
+    take_in: TakeIn,
+    act: Callable[..., Act],
+    now: datetime,
+    limit: int,
+    tmp_path: Path,
+) -> None:
+    names = [f"ema/long-{letter}" for letter in "abc"]
+    wanted = [body for name in names for body in (bodies.document(name), long(limit, name))]
+    other.publish(list(map(Proposal, wanted)), act(), now)
+    (line,) = history(other)
+    assert len(line) > 3 * limit
+    for count, spelling in ((1, line), (0, line.replace(b"{", b"{ ", 1))):
+        (tmp_path / "out.jsonl").write_bytes(spelling)
+        assert take_in(tmp_path / "out.jsonl") == count
+    assert everything(archive) == everything(other)
+
+
+def test_a_document_or_version_that_is_too_long_is_refused_wherever_it_stands(
+    archive: Archive, take_in: TakeIn, act: Callable[..., Act], now: datetime, limit: int, tmp_path: Path
+) -> None:
+    good, body = bodies.document(), long(limit + 1)
+    with pytest.raises(InvalidDocument) as refused:
+        take_in(lines(tmp_path / "in.jsonl", revision(good, body), body, canonical(body).replace(b"{", b"{ ", 1)))
+    assert blamed(refused) == {("line 1", "/entries/1"), ("line 2", ""), ("line 3", "")}
+    assert all("the limit is 2000" in violation.why for violation in refused.value.violations)
+    with pytest.raises(BadJson, match="ema/example@1: is 2001 bytes long; the limit is 2000"):
+        archive.publish([Proposal(good), Proposal(body)], act(), now)
     assert archive.tip() is None
