@@ -16,14 +16,14 @@ from typing import Final, Protocol
 from guidance.archive import Archive
 from guidance.events import REMINDERS, Event, State, events, in_order, window
 from guidance.index import FOREVER, Index
-from guidance.model import Json, Revision
+from guidance.model import Json
 from guidance.vocabulary import JURISDICTIONS
 from service import logs
 from service.clock import Clock, day_starts, next_midnight, today
 
 SETTLE: Final = timedelta(seconds=5)
-"""How long after the beginning of a day it is told of: whoever published just before it may still be waiting for the
-store's lock. As soon as anything is recorded after the beginning, nothing can be recorded before it any more."""
+"""How long after the beginning of a day it is told of: the clock of whoever publishes may be this far behind ours.
+As soon as anything is recorded after the beginning, nothing can be recorded before it any more."""
 AT_ONCE: Final = 200
 """Revisions whose events are appended together while catching up."""
 PAUSE: Final = 0.025
@@ -43,6 +43,9 @@ class Log(Protocol):
 
     def events(self, after: int = 0, limit: int = 100) -> list[tuple[int, dict[str, Json]]]:
         """The events behind a position, in order."""
+
+    def between(self, first: datetime, end: datetime) -> list[tuple[int, dict[str, Json]]]:
+        """The events that occurred in [first, end), in the order of the log."""
 
     def tip(self) -> int:
         """The position of the newest event; 0 where there is none."""
@@ -68,13 +71,13 @@ def tick(
     settle: timedelta = SETTLE,
 ) -> int:
     """Append what is due and not in the log; returns how many events that were."""
-    tip = archive.tip()
+    reached, tip = log.derived(), archive.tip()
     if tip is None:
         return 0
-    position, since = log.derived() or (0, None)
+    position, since = reached or (0, None)
     if position > tip.position:  # another store lies there now, such as an older one that was brought back
         position, since = 0, None
-    until = settled(now, tip, settle)
+    until = settled(archive, now, since, settle)
     told = 0
     for upto, instant in _steps(archive.index, position, until):
         told += len(log.append(due(archive.index, (position, since), (upto, instant), reminders)))
@@ -84,16 +87,23 @@ def tick(
     return told
 
 
-def settled(now: datetime, tip: Revision, settle: timedelta = SETTLE) -> datetime:
+def settled(archive: Archive, now: datetime, since: datetime | None = None, settle: timedelta = SETTLE) -> datetime:
     """Up to which instant nothing more can happen that is not in the store yet, as far as days are concerned.
 
     Recorded time never runs backwards, so what the newest revision says of the time counts, whatever the clock shows.
+    Whoever records asks the clock while holding the store's lock: once that was free after a day began, it is settled.
+    `since`: up to which instant that was found before.
     """
+    begun = max((starts(today(now, place), place) for place in JURISDICTIONS), default=now)
+    known = since is not None and since >= begun
+    idle = known or archive.idle()
+    tip = archive.tip()  # after it was idle: now it holds all that was recorded before
+    assert tip
     if now <= tip.recorded_at:
         return tip.recorded_at
-    begun = max((starts(today(now, place), place) for place in JURISDICTIONS), default=now)
-    waiting = now - begun < settle and tip.recorded_at < begun
-    return max(begun - timedelta(seconds=1), tip.recorded_at) if waiting else now
+    if known or tip.recorded_at >= begun or (idle and now - begun >= settle):
+        return now
+    return max(begun - timedelta(seconds=1) if idle else since or tip.recorded_at, tip.recorded_at)
 
 
 def _steps(index: Index, position: int, until: datetime) -> Iterator[tuple[int, datetime]]:
@@ -172,8 +182,7 @@ def _of_every_document(archive: Archive, until: datetime, reminders: Sequence[in
 
 def anew(archive: Archive, log: Log, now: datetime, reminders: Sequence[int] = REMINDERS) -> int:
     """Derive everything again and append what the log lacks; returns how many that were: none, if all is well."""
-    tip = archive.tip()
-    return len(log.append(implied(archive, settled(now, tip), reminders))) if tip else 0
+    return len(log.append(implied(archive, settled(archive, now), reminders))) if archive.tip() else 0
 
 
 def played(archive: Archive, first: datetime, end: datetime, reminders: Sequence[int] = REMINDERS) -> list[Json]:
@@ -211,29 +220,28 @@ def run(
             if stamp == seen and now < wake:
                 continue
             tick(archive, log, now, reminders, settle)
-            seen, wake = stamp, _wake(now, settle)
+            reached = log.derived()
+            seen, wake = stamp, _wake(min(now, reached[1]) if reached else now, settle)
         except Exception:
             logs.LOG.error("events could not be derived; trying again", exc_info=True)
             stopped.wait(RETRY)
     archive.close()
 
 
-def _wake(now: datetime, settle: timedelta) -> datetime:
-    """When a day that begins next, or began just now, will be told of."""
-    before = now - settle
-    return min(next_midnight(before, place) for place in JURISDICTIONS) + settle
+def _wake(reached: datetime, settle: timedelta) -> datetime:
+    """When the day that begins next after what was reached will be told of; at once, where that has come."""
+    return min(next_midnight(reached, place) for place in JURISDICTIONS) + settle
 
 
 def steady(clock: Clock, log: Log) -> Clock:
-    """A clock for whoever records acts: not behind what was told last, for what was told cannot be untold.
+    """A clock for whoever records acts: not behind what was told by then, for what was told cannot be untold.
 
-    A clock that was ahead by more than a day was wrong, and is not followed.
+    What was told by a clock that was ahead by more than a day was wrong, and is not followed.
     """
 
     def now() -> datetime:
-        shown, tip = clock(), log.tip()
-        last = log.events(tip - 1, 1) if tip else []
-        told = datetime.fromisoformat(last[0][1]["occurred_at"]) if last else shown
-        return told if timedelta(0) < told - shown <= AHEAD else shown
+        shown = clock()
+        ahead = log.between(shown, shown + AHEAD)
+        return max((datetime.fromisoformat(told["occurred_at"]) for _, told in ahead), default=shown)
 
     return now
