@@ -23,7 +23,7 @@ from guidance.errors import (
     UnknownSubscription,
 )
 from guidance.events import Filter
-from guidance.model import Json
+from guidance.model import Json, Revision
 from guidance.schema import check, read
 from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
 from service import addresses, params, signing, tokens
@@ -125,7 +125,8 @@ class Names:
     """What a register speaks of, kept: only the documents that revisions touched are read again."""
 
     def __init__(self, archive: Archive) -> None:
-        self._archive, self._seen = archive, 0
+        self._archive = archive
+        self._seen: Revision | None = None
         self._medicines: dict[str, frozenset[str]] = {}
         self._reading = threading.Lock()
 
@@ -135,12 +136,12 @@ class Names:
         position = tip.position if tip else 0
         index = self._archive.index
         with self._reading:
-            if position < self._seen:  # another store lies there now
-                self._seen, self._medicines = 0, {}
-            for name in index.touched_between(self._seen, position):
+            if self._seen and index.revision_of(self._seen.position) != self._seen:  # another store lies there now
+                self._seen, self._medicines = None, {}
+            for name in index.touched_between(self._seen.position if self._seen else 0, position):
                 versions = index.version_contents(name, position)
                 self._medicines[name] = _called(versions[-1][1]) if versions else frozenset()
-            self._seen = position
+            self._seen = tip
             return Known(frozenset(self._medicines), frozenset().union(*self._medicines.values()))
 
 

@@ -16,10 +16,10 @@ from typing import Final, Protocol
 from guidance.archive import Archive
 from guidance.events import REMINDERS, Event, State, events, in_order, window
 from guidance.index import FOREVER, Index
-from guidance.model import Json
+from guidance.model import Json, Revision
 from guidance.vocabulary import JURISDICTIONS
-from service import logs
 from service.clock import Clock, day_starts, next_midnight, today
+from service.logs import LOG
 
 SETTLE: Final = timedelta(seconds=5)
 """How long after the beginning of a day it is told of: the clock of whoever publishes may be this far behind ours.
@@ -53,10 +53,10 @@ class Log(Protocol):
     def wait(self, after: int, seconds: float) -> bool:
         """Whether there is an event behind a position; waits for one at most so long."""
 
-    def derived(self) -> tuple[int, datetime] | None:
-        """How far events were derived: the register's position, and the instant."""
+    def derived(self) -> tuple[int, datetime, str | None] | None:
+        """How far events were derived: the register's position, the instant, and the revision at that position."""
 
-    def derived_to(self, position: int, until: datetime) -> None:
+    def derived_to(self, position: int, until: datetime, revision: str) -> None:
         """Note how far events were derived."""
 
 
@@ -71,20 +71,36 @@ def tick(
     settle: timedelta = SETTLE,
 ) -> int:
     """Append what is due and not in the log; returns how many events that were."""
-    reached, tip = log.derived(), archive.tip()
+    reached, tip = log.derived(), archive.tip()  # in this order: what others derived from is in the store by now
     if tip is None:
         return 0
-    position, since = reached or (0, None)
-    if position > tip.position:  # another store lies there now, such as an older one that was brought back
-        position, since = 0, None
+    position, since = _known(archive.index, reached) if reached else (0, None)
     until = settled(archive, now, since, settle)
     told = 0
     for upto, instant in _steps(archive.index, position, until):
         told += len(log.append(due(archive.index, (position, since), (upto, instant), reminders)))
         if (upto, instant) != (position, since):
-            log.derived_to(upto, instant)
+            log.derived_to(upto, instant, _at(archive.index, upto).id)
         position, since = upto, instant
     return told
+
+
+def _known(index: Index, reached: tuple[int, datetime, str | None]) -> tuple[int, datetime | None]:
+    """How far events were derived from the history that lies here now; from its beginning where they were derived from
+    another, as after a backup was brought back. Their ids keep what was told from being told twice."""
+    position, since, name = reached
+    found = index.revision_of(position)
+    if found and name in (found.id, None):
+        return position, since
+    told = {"position": position, "revision": name, "found": found.id if found else None}
+    LOG.error("the register is not the one that was told of before; deriving all events anew", extra={"told": told})
+    return 0, None
+
+
+def _at(index: Index, position: int) -> Revision:
+    found = index.revision_of(position)
+    assert found
+    return found
 
 
 def settled(archive: Archive, now: datetime, since: datetime | None = None, settle: timedelta = SETTLE) -> datetime:
@@ -111,9 +127,7 @@ def _steps(index: Index, position: int, until: datetime) -> Iterator[tuple[int, 
     newest = index.revision_at(until)
     end = newest.position if newest else 0
     for place in range(position + AT_ONCE, end, AT_ONCE):
-        revision = index.revision_of(place)
-        assert revision
-        yield place, revision.recorded_at
+        yield place, _at(index, place).recorded_at
     yield max(end, position), until
 
 
@@ -223,7 +237,7 @@ def run(
             reached = log.derived()
             seen, wake = stamp, _wake(min(now, reached[1]) if reached else now, settle)
         except Exception:
-            logs.LOG.error("events could not be derived; trying again", exc_info=True)
+            LOG.error("events could not be derived; trying again", exc_info=True)
             stopped.wait(RETRY)
     archive.close()
 

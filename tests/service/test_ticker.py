@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -15,8 +16,9 @@ from guidance.archive import Archive, Proposal
 from guidance.errors import ActRefused, InvalidDocument
 from guidance.store import Act
 from service import ticker
-from service.state import State
+from service.state import DERIVED, State, stamp
 from tests.guidance import bodies
+from tests.service.databases import KINDS, database
 from tests.service.samples import Told
 
 Json = Any
@@ -166,7 +168,7 @@ def test_no_day_is_told_while_somebody_may_be_recording_something_dated_before_i
     assert ticker.tick(archive, log, midnight + timedelta(seconds=6)) == 1
     with archive.store.lock():  # the day is settled, and is not asked about again
         assert ticker.tick(archive, log, midnight + timedelta(seconds=7)) == 0
-        assert log.derived() == (3, midnight + timedelta(seconds=7))
+        assert log.derived()[:2] == (3, midnight + timedelta(seconds=7))
     assert [event["kind"] for event in told(log)][-2:] == ["reminder", "in-force"]
 
 
@@ -223,8 +225,49 @@ def test_a_clock_for_acts_does_not_fall_behind_what_was_told(archive: Archive, l
 
 def test_a_store_that_was_brought_back_is_derived_from_its_beginning(archive: Archive, log: State, act: Acts) -> None:
     published(archive, act, "2020-01-16")
-    log.derived_to(900, datetime(2030, 1, 1, tzinfo=UTC))
+    log.derived_to(900, datetime(2030, 1, 1, tzinfo=UTC), "0" * 40)
     assert ticker.tick(archive, log, BEGAN) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_published_on_a_backup_is_told_though_as_much_was_told_of_what_was_lost(
+    archive: Archive, act: Acts, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    published(archive, act, "2020-03-01", "ema/kept")
+    archive.close()
+    backup = Path(shutil.copytree(archive.folder, tmp_path / "backup"))
+    with database(kind, tmp_path) as url:
+        log = State(url)
+        published(archive, act, "2020-03-01", "ema/lost")
+        ticker.tick(archive, log, BEGAN)
+        reached = log.derived()
+        brought_back = Archive(backup)
+        for name in ("ema/first", "ema/second", "ema/third"):
+            published(brought_back, act, "2020-03-01", name)
+        assert reached
+        assert reached[2] == getattr(archive.tip(), "id", "")
+        assert not caplog.records
+        ticker.tick(brought_back, log, BEGAN)
+        names = [event["document"] for event in told(log)]
+        assert names == ["ema/kept", "ema/lost", "ema/first", "ema/second", "ema/third"]
+        [record] = caplog.records
+        assert "not the one that was told of before" in record.getMessage()
+        ticker.tick(brought_back, log, BEGAN)
+        assert ticker.anew(brought_back, log, BEGAN) == 0
+        assert len(caplog.records) == 1
+        brought_back.close()
+        log.close()
+
+
+def test_what_was_derived_before_revisions_were_noted_is_not_derived_again(
+    archive: Archive, log: State, act: Acts, caplog: pytest.LogCaptureFixture
+) -> None:
+    published(archive, act, "2020-01-16")
+    with log.writing() as connection:
+        connection.execute(DERIVED.insert(), [{"one": 1, "position": 2, "instant": stamp(BEGAN), "revision": None}])
+    assert ticker.tick(archive, log, BEGAN + timedelta(hours=1)) == 0
+    assert log.derived() == (2, BEGAN + timedelta(hours=1), getattr(archive.tip(), "id", ""))
+    assert not caplog.records
 
 
 def test_a_tick_does_not_walk_the_register(
