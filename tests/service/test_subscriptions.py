@@ -141,6 +141,14 @@ def test_what_is_known_follows_the_register_and_reads_only_what_was_touched(
     assert read == ["ema/one"]
 
 
+def test_a_name_that_only_an_earlier_version_gives_is_known(archive: Archive, act: Callable[..., Act]) -> None:
+    now, codes = datetime(2026, 2, 2, tzinfo=UTC), [{"system": "atc", "code": "N03AG01"}]
+    first = bodies.version(1, bodies.since("2020-01-16"), medicines=[{"inn": "valproate", "codes": codes}])
+    second = bodies.version(2, bodies.awaited(), medicines=[{"inn": "valproate"}])
+    archive.publish([Proposal(bodies.document()), Proposal(first), Proposal(second)], act(), now)
+    assert Names(archive).known().medicines == {"valproate", "N03AG01", "atc:N03AG01"}
+
+
 def test_what_is_known_of_a_register_that_was_lost_is_forgotten_once_a_backup_grew_as_long(
     archive: Archive, act: Callable[..., Act], tmp_path: Path
 ) -> None:
