@@ -22,6 +22,7 @@ from guidance.errors import (
     NoRegister,
     RegisterExists,
     StaleRevision,
+    StoreBusy,
     StoreError,
     UnknownDocument,
     UnknownRevision,
@@ -62,6 +63,9 @@ class Proposal:
 Seen = tuple[tuple[int, int], Revision | None]
 """The store's stamp, and the newest revision."""
 Decide = Callable[[Document | None], Outcome]
+When = datetime | Callable[[], datetime]
+"""The instant of an act that is known to have been then, as in a journal; or a clock, which is asked once nobody else
+can record anything: whoever waited for the store's lock must not be dated before what others saw meanwhile."""
 
 
 class Archive:
@@ -143,13 +147,13 @@ class Archive:
 
     # --- acts --------------------------------------------------------------------------------------------
 
-    def publish(self, proposals: Sequence[Proposal], act: Act, now: datetime, base: str | None = None) -> Receipt:
+    def publish(self, proposals: Sequence[Proposal], act: Act, now: When, base: str | None = None) -> Receipt:
         """Record documents and next versions as one revision; raises what `acts.publish` raises, all violations."""
         _all_checked(proposals)
         steps = [(p.document, p.number, _deciding(p, acts.publish), p.file) for p in proposals]
         return self._record(steps, act, now, base)
 
-    def correct(self, proposal: Proposal, act: Act, now: datetime, base: str | None = None) -> Receipt:
+    def correct(self, proposal: Proposal, act: Act, now: When, base: str | None = None) -> Receipt:
         """Record that a document or version says something else than the register said."""
         _all_checked([proposal])
         decide = _deciding(proposal, acts.correct)
@@ -162,7 +166,7 @@ class Archive:
         on: date | None,
         jurisdictions: Sequence[str],
         act: Act,
-        now: datetime,
+        now: When,
         base: str | None = None,
     ) -> Receipt:
         """Record the end of a version from a day on, or that it never takes effect."""
@@ -176,9 +180,7 @@ class Archive:
 
         return self._record([(name, number, decide, "")], act, now, base)
 
-    def _record(
-        self, steps: Sequence[tuple[str, int, Decide, str]], act: Act, now: datetime, base: str | None
-    ) -> Receipt:
+    def _record(self, steps: Sequence[tuple[str, int, Decide, str]], act: Act, now: When, base: str | None) -> Receipt:
         """Decide under the lock, commit, and bring the index along: acknowledged means durable."""
         with self._locked() as lock:
             tip = self.index.catch_up(self.store)
@@ -193,9 +195,9 @@ class Archive:
                     raise ActRefused("register", "nothing to record")
                 self.store.settle()
                 return Receipt(self._holding(steps, tip), recorded=False)
-            act = replace(act, verb=verb)
-            name = self.store.commit(lock, act, entries, tip, now)
-            self._indexed(name, tip, entries, act, now)
+            act, instant = replace(act, verb=verb), _asked(now)
+            name = self.store.commit(lock, act, entries, tip, instant)
+            self._indexed(name, tip, entries, act, instant)
             return Receipt(self.index.revision(name), recorded=True)
 
     def _before(self, revision: Revision) -> Revision | None:
@@ -277,10 +279,19 @@ class Archive:
 
     # --- the whole ---------------------------------------------------------------------------------------
 
-    def take_in(self, source: Path, act: Act, now: datetime, progress: Progress = quiet) -> int:
+    def take_in(self, source: Path, act: Act, now: When, progress: Progress = quiet) -> int:
         """Import a folder or a file of JSON lines, all or nothing; returns how many revisions were recorded."""
         with self._locked() as lock:
-            return transfer.run(self.store, self.index, lock, source, act, now, progress)
+            return transfer.run(self.store, self.index, lock, source, act, _asked(now), progress)
+
+    def idle(self) -> bool:
+        """Whether nobody is recording anything now. Whoever does later asks the clock later; what was recorded before
+        can be read."""
+        try:
+            with self.store.lock(wait=0):
+                return True
+        except StoreBusy:
+            return False
 
     def maintain(self) -> None:
         """Clear leftovers and pack what has gathered, while nobody publishes."""
@@ -297,6 +308,10 @@ class Archive:
         """Close this thread's connection to the index."""
         self.index.close()
         self.search.close()
+
+
+def _asked(now: When) -> datetime:
+    return now if isinstance(now, datetime) else now()
 
 
 def _all_checked(proposals: Sequence[Proposal]) -> None:

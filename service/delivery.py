@@ -489,18 +489,21 @@ def settle(connection: Connection, state: State, done: Sequence[Done], terms: Te
     known = [one for one in done if one.claim.subscription in owners]
     ours = [one for one in known if leases.get((one.claim.subscription, one.claim.document)) == one.claim.lease]
     _log_attempts(connection, known, {one.claim.delivery for one in ours})
-    judged = [(one, _judged(one, now, terms)) for one in ours]
+    judged = [(one, _judged(one, owners[one.claim.subscription].url, now, terms)) for one in ours]
     _accept(connection, [one for one, verdict in judged if verdict.meaning == "accepted"], stamp(now))
-    _retry(connection, [(one, verdict) for one, verdict in judged if verdict.meaning in ("again", "exhausted")], now)
+    _retry(connection, [(one, verdict) for one, verdict in judged if verdict.meaning != "accepted"], now)
     for one, verdict in judged:
         if verdict.meaning in ("gone", "exhausted"):
             _stop(connection, state, owners[one.claim.subscription], one, verdict)
 
 
-def _judged(one: Done, now: datetime, terms: Terms) -> Verdict:
+def _judged(one: Done, url: str, now: datetime, terms: Terms) -> Verdict:
+    """What an answer means. One from a `url` that was changed meanwhile stops nothing."""
     claim = one.claim
     echo = claim.challenge if claim.kind == "verification" else None
-    return judge(one.answer, claim.tries + 1, now, terms, random.random(), echo)  # noqa: S311
+    verdict = judge(one.answer, claim.tries + 1, now, terms, random.random(), echo)  # noqa: S311
+    stops = verdict.meaning in ("gone", "exhausted")
+    return Verdict("again", now, verdict.why) if stops and claim.url != url else verdict
 
 
 def _log_attempts(connection: Connection, done: Sequence[Done], counted: Collection[int]) -> None:
@@ -555,7 +558,8 @@ def _accept(connection: Connection, done: Sequence[Done], now: int) -> None:
 
 
 def _retry(connection: Connection, judged: Sequence[tuple[Done, Verdict]], now: datetime) -> None:
-    """What failed stays at the head of its lane, due later; or not at all once the schedule has run out."""
+    """What failed stays at the head of its lane, due later. Once the schedule has run out or the endpoint is gone it is
+    not due at all, until the owner resumes the subscription or names another endpoint."""
     for one, verdict in judged:
         claim = one.claim
         lane = update(LANE).where(LANE.c.subscription == claim.subscription, LANE.c.document == claim.document)
@@ -567,14 +571,13 @@ def _retry(connection: Connection, judged: Sequence[tuple[Done, Verdict]], now: 
 
 
 def _stop(connection: Connection, state: State, owner: Any, one: Done, verdict: Verdict) -> None:
-    """Tell loudly that a subscription ended or fails: its state, a notice, the log, and whoever asked to be told."""
+    """Tell loudly that a subscription ended or fails: its state, a notice, the log, and whoever asked to be told.
+
+    What is waiting for it waits.
+    """
     now = stamp(state.clock())
     if verdict.meaning == "gone":
         became, type_ = "ended", ENDED
-        waiting = update(DELIVERY).where(DELIVERY.c.subscription == owner.id, DELIVERY.c.state == "waiting")
-        connection.execute(waiting.values(state="cancelled", settled_at=now))
-        lanes = update(LANE).where(LANE.c.subscription == owner.id)
-        connection.execute(lanes.values(head=None, due_at=None, lease=None))
     else:
         first = one.claim.first_at if one.claim.first_at is not None else stamp(one.at)
         answers = owner.accepted_at is not None and owner.accepted_at > first

@@ -26,6 +26,7 @@ from service import overview, params
 from service.desk import accepted, desk, register
 from service.formats import JSON
 from service.problems import NOT_ACCEPTABLE, HttpProblem
+from service.subscriptions import push, warnings
 from service.ticker import Log
 
 FEEDS: Final = Blueprint("feeds", __name__, url_prefix="/v1")
@@ -35,6 +36,8 @@ ATOM: Final = "application/atom+xml"
 CALENDAR: Final = "text/calendar"
 MEDIA: Final = {"json": JSON, "cloudevents": CLOUDEVENTS}
 FILTERS: Final = ("medicine", "authority", "document", "jurisdiction", "rule_kind", "kind", "severity")
+SINGULAR: Final = {"medicines": "medicine", "authorities": "authority", "documents": "document"}
+"""The parameter of each member of a filter that is looked up in the register."""
 NO_CACHE: Final = "public, no-cache"
 A_WEEK: Final = "public, max-age=604800"
 
@@ -126,7 +129,10 @@ def events() -> Response:
         **{name: given[name] for name in FILTERS if name in given},
     }
     answer = {"asked": asks, "events": found.events, "next_after": found.next_after, "tip": feeds().log.tip()}
-    body = orjson.dumps(answer if media == JSON else [cloudevent(told, root()) for told in found.events])
+    if media == JSON:
+        body = orjson.dumps({**answer, "warnings": doubted(wanted)})
+    else:
+        body = orjson.dumps([cloudevent(told, root()) for told in found.events])
     headers = {"Link": f'<{_following(found.next_after)}>; rel="next"'}
     if full:
         headers["Retry-After"] = str(COME_BACK)
@@ -166,6 +172,15 @@ def wanted_by(given: Mapping[str, str]) -> Filter:
         kinds=_values(given, "kind", lambda text: params.choice(text, "kind", KINDS)),
         severity=next((one for one in SEVERITIES if one == severity), None),
     )
+
+
+def doubted(wanted: Filter) -> list[str]:
+    """What in a filter can match nothing yet, each named by its parameter. It may be recorded tomorrow: whoever reads
+    events waits for it, and is refused nothing."""
+    if not (wanted.medicines or wanted.authorities or wanted.documents):
+        return []
+    told = (text.partition(": ") for text in warnings(wanted, push().known()))
+    return [f"{SINGULAR.get(member, member)}: {why}" for member, _, why in told]
 
 
 def _values(given: Mapping[str, str], name: str, read: Callable[[str], str | None]) -> tuple[str, ...]:

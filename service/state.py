@@ -52,7 +52,7 @@ T = TypeVar("T")
 APPENDING: Final = 0x1F0CE001
 MIGRATING: Final = 0x1F0CE002
 CHANNEL: Final = "inforce_events"
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 """The last step in `service/migrations`. Only tables that are not there yet need alembic, which takes long to load."""
 POLL: Final = 0.025
 """Seconds between two looks at an SQLite log that somebody waits for."""
@@ -88,6 +88,7 @@ DERIVED: Final = Table(
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
     Column("instant", BigInteger, nullable=False),
+    Column("revision", String(64)),
 )
 TOKEN: Final = Table(
     "token",
@@ -224,10 +225,12 @@ class Telling(Protocol):
 
 
 class Derived(NamedTuple):
-    """How far events were derived: the register's position, and the instant up to which days were looked at."""
+    """How far events were derived: the register's position, the instant up to which days were looked at, and the
+    revision at that position; None where it was noted before revisions were."""
 
     position: int
     instant: datetime
+    revision: str | None = None
 
 
 class Queued(NamedTuple):
@@ -368,12 +371,12 @@ class State:
     def derived(self) -> Derived | None:
         """How far events were derived; None where none ever were."""
         with self.reading() as connection:
-            row = connection.execute(select(DERIVED.c.position, DERIVED.c.instant)).first()
-            return Derived(row.position, instant(row.instant)) if row else None
+            row = connection.execute(select(DERIVED)).first()
+            return Derived(row.position, instant(row.instant), row.revision) if row else None
 
-    def derived_to(self, position: int, until: datetime) -> None:
+    def derived_to(self, position: int, until: datetime, revision: str) -> None:
         """Note how far events were derived. Say it after they were appended: deriving again adds nothing."""
-        told = {"position": position, "instant": stamp(until)}
+        told = {"position": position, "instant": stamp(until), "revision": revision}
         with self.writing() as connection:
             connection.execute(self.upsert(DERIVED, ["one"], {name: name for name in told}), [{"one": 1, **told}])
 

@@ -23,7 +23,7 @@ from guidance.errors import (
     UnknownSubscription,
 )
 from guidance.events import Filter
-from guidance.model import Json
+from guidance.model import Json, Revision
 from guidance.schema import check, read
 from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
 from service import addresses, params, signing, tokens
@@ -97,7 +97,7 @@ def warnings(wanted: Filter, known: Known) -> list[str]:
     told = [
         f"authorities: {name!r} is not an authority that is known"
         for name in wanted.authorities
-        if name not in AUTHORITIES
+        if name not in AUTHORITIES and not any(document.startswith(f"{name}/") for document in known.documents)
     ]
     told += [
         f"jurisdictions: {name!r} is not one that is known"
@@ -125,23 +125,28 @@ class Names:
     """What a register speaks of, kept: only the documents that revisions touched are read again."""
 
     def __init__(self, archive: Archive) -> None:
-        self._archive, self._seen = archive, 0
+        self._archive = archive
+        self._seen: Revision | None = None
+        self._known = Known(frozenset(), frozenset())
         self._medicines: dict[str, frozenset[str]] = {}
         self._reading = threading.Lock()
 
     def known(self) -> Known:
-        """What it speaks of now, from the newest version of every document."""
+        """What it speaks of now, in any version of any document: events are told of each of them."""
         tip = self._archive.tip()
         position = tip.position if tip else 0
         index = self._archive.index
         with self._reading:
-            if position < self._seen:  # another store lies there now
-                self._seen, self._medicines = 0, {}
-            for name in index.touched_between(self._seen, position):
+            if self._seen == tip:
+                return self._known
+            if self._seen and index.revision_of(self._seen.position) != self._seen:  # another store lies there now
+                self._seen, self._medicines = None, {}
+            for name in index.touched_between(self._seen.position if self._seen else 0, position):
                 versions = index.version_contents(name, position)
-                self._medicines[name] = _called(versions[-1][1]) if versions else frozenset()
-            self._seen = position
-            return Known(frozenset(self._medicines), frozenset().union(*self._medicines.values()))
+                self._medicines[name] = frozenset().union(*(_called(body) for _, body in versions))
+            self._seen = tip
+            self._known = Known(frozenset(self._medicines), frozenset().union(*self._medicines.values()))
+            return self._known
 
 
 def _called(version: bytes) -> frozenset[str]:

@@ -18,12 +18,12 @@ from guidance.events import REMINDERS, Event, State, events, in_order, window
 from guidance.index import FOREVER, Index
 from guidance.model import Json, Revision
 from guidance.vocabulary import JURISDICTIONS
-from service import logs
 from service.clock import Clock, day_starts, next_midnight, today
+from service.logs import LOG
 
 SETTLE: Final = timedelta(seconds=5)
-"""How long after the beginning of a day it is told of: whoever published just before it may still be waiting for the
-store's lock. As soon as anything is recorded after the beginning, nothing can be recorded before it any more."""
+"""How long after the beginning of a day it is told of: the clock of whoever publishes may be this far behind ours.
+As soon as anything is recorded after the beginning, nothing can be recorded before it any more."""
 AT_ONCE: Final = 200
 """Revisions whose events are appended together while catching up."""
 PAUSE: Final = 0.025
@@ -44,16 +44,19 @@ class Log(Protocol):
     def events(self, after: int = 0, limit: int = 100) -> list[tuple[int, dict[str, Json]]]:
         """The events behind a position, in order."""
 
+    def between(self, first: datetime, end: datetime) -> list[tuple[int, dict[str, Json]]]:
+        """The events that occurred in [first, end), in the order of the log."""
+
     def tip(self) -> int:
         """The position of the newest event; 0 where there is none."""
 
     def wait(self, after: int, seconds: float) -> bool:
         """Whether there is an event behind a position; waits for one at most so long."""
 
-    def derived(self) -> tuple[int, datetime] | None:
-        """How far events were derived: the register's position, and the instant."""
+    def derived(self) -> tuple[int, datetime, str | None] | None:
+        """How far events were derived: the register's position, the instant, and the revision at that position."""
 
-    def derived_to(self, position: int, until: datetime) -> None:
+    def derived_to(self, position: int, until: datetime, revision: str) -> None:
         """Note how far events were derived."""
 
 
@@ -68,32 +71,55 @@ def tick(
     settle: timedelta = SETTLE,
 ) -> int:
     """Append what is due and not in the log; returns how many events that were."""
-    tip = archive.tip()
+    reached, tip = log.derived(), archive.tip()  # in this order: what others derived from is in the store by now
     if tip is None:
         return 0
-    position, since = log.derived() or (0, None)
-    if position > tip.position:  # another store lies there now, such as an older one that was brought back
-        position, since = 0, None
-    until = settled(now, tip, settle)
+    position, since = _known(archive.index, reached) if reached else (0, None)
+    until = settled(archive, now, since, settle)
     told = 0
     for upto, instant in _steps(archive.index, position, until):
         told += len(log.append(due(archive.index, (position, since), (upto, instant), reminders)))
         if (upto, instant) != (position, since):
-            log.derived_to(upto, instant)
+            log.derived_to(upto, instant, _at(archive.index, upto).id)
         position, since = upto, instant
     return told
 
 
-def settled(now: datetime, tip: Revision, settle: timedelta = SETTLE) -> datetime:
+def _known(index: Index, reached: tuple[int, datetime, str | None]) -> tuple[int, datetime | None]:
+    """How far events were derived from the history that lies here now; from its beginning where they were derived from
+    another, as after a backup was brought back. Their ids keep what was told from being told twice."""
+    position, since, name = reached
+    found = index.revision_of(position)
+    if found and name in (found.id, None):
+        return position, since
+    told = {"position": position, "revision": name, "found": found.id if found else None}
+    LOG.error("the register is not the one that was told of before; deriving all events anew", extra={"told": told})
+    return 0, None
+
+
+def _at(index: Index, position: int) -> Revision:
+    found = index.revision_of(position)
+    assert found
+    return found
+
+
+def settled(archive: Archive, now: datetime, since: datetime | None = None, settle: timedelta = SETTLE) -> datetime:
     """Up to which instant nothing more can happen that is not in the store yet, as far as days are concerned.
 
     Recorded time never runs backwards, so what the newest revision says of the time counts, whatever the clock shows.
+    Whoever records asks the clock while holding the store's lock: once that was free after a day began, it is settled.
+    `since`: up to which instant that was found before.
     """
+    begun = max((starts(today(now, place), place) for place in JURISDICTIONS), default=now)
+    known = since is not None and since >= begun
+    idle = known or archive.idle()
+    tip = archive.tip()  # after it was idle: now it holds all that was recorded before
+    assert tip
     if now <= tip.recorded_at:
         return tip.recorded_at
-    begun = max((starts(today(now, place), place) for place in JURISDICTIONS), default=now)
-    waiting = now - begun < settle and tip.recorded_at < begun
-    return max(begun - timedelta(seconds=1), tip.recorded_at) if waiting else now
+    if known or tip.recorded_at >= begun or (idle and now - begun >= settle):
+        return now
+    return max(begun - timedelta(seconds=1) if idle else since or tip.recorded_at, tip.recorded_at)
 
 
 def _steps(index: Index, position: int, until: datetime) -> Iterator[tuple[int, datetime]]:
@@ -101,9 +127,7 @@ def _steps(index: Index, position: int, until: datetime) -> Iterator[tuple[int, 
     newest = index.revision_at(until)
     end = newest.position if newest else 0
     for place in range(position + AT_ONCE, end, AT_ONCE):
-        revision = index.revision_of(place)
-        assert revision
-        yield place, revision.recorded_at
+        yield place, _at(index, place).recorded_at
     yield max(end, position), until
 
 
@@ -172,8 +196,7 @@ def _of_every_document(archive: Archive, until: datetime, reminders: Sequence[in
 
 def anew(archive: Archive, log: Log, now: datetime, reminders: Sequence[int] = REMINDERS) -> int:
     """Derive everything again and append what the log lacks; returns how many that were: none, if all is well."""
-    tip = archive.tip()
-    return len(log.append(implied(archive, settled(now, tip), reminders))) if tip else 0
+    return len(log.append(implied(archive, settled(archive, now), reminders))) if archive.tip() else 0
 
 
 def played(archive: Archive, first: datetime, end: datetime, reminders: Sequence[int] = REMINDERS) -> list[Json]:
@@ -211,29 +234,28 @@ def run(
             if stamp == seen and now < wake:
                 continue
             tick(archive, log, now, reminders, settle)
-            seen, wake = stamp, _wake(now, settle)
+            reached = log.derived()
+            seen, wake = stamp, _wake(min(now, reached[1]) if reached else now, settle)
         except Exception:
-            logs.LOG.error("events could not be derived; trying again", exc_info=True)
+            LOG.error("events could not be derived; trying again", exc_info=True)
             stopped.wait(RETRY)
     archive.close()
 
 
-def _wake(now: datetime, settle: timedelta) -> datetime:
-    """When a day that begins next, or began just now, will be told of."""
-    before = now - settle
-    return min(next_midnight(before, place) for place in JURISDICTIONS) + settle
+def _wake(reached: datetime, settle: timedelta) -> datetime:
+    """When the day that begins next after what was reached will be told of; at once, where that has come."""
+    return min(next_midnight(reached, place) for place in JURISDICTIONS) + settle
 
 
 def steady(clock: Clock, log: Log) -> Clock:
-    """A clock for whoever records acts: not behind what was told last, for what was told cannot be untold.
+    """A clock for whoever records acts: not behind what was told by then, for what was told cannot be untold.
 
-    A clock that was ahead by more than a day was wrong, and is not followed.
+    What was told by a clock that was ahead by more than a day was wrong, and is not followed.
     """
 
     def now() -> datetime:
-        shown, tip = clock(), log.tip()
-        last = log.events(tip - 1, 1) if tip else []
-        told = datetime.fromisoformat(last[0][1]["occurred_at"]) if last else shown
-        return told if timedelta(0) < told - shown <= AHEAD else shown
+        shown = clock()
+        ahead = log.between(shown, shown + AHEAD)
+        return max((datetime.fromisoformat(told["occurred_at"]) for _, told in ahead), default=shown)
 
     return now

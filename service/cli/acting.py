@@ -15,7 +15,7 @@ from guidance.errors import BadJson, BadParameter, InvalidDocument
 from guidance.model import day_of
 from guidance.schema import check_document, check_version, read, warnings
 from guidance.store import Act
-from service.cli.actor import SAFELY, acting, now_of
+from service.cli.actor import SAFELY, acting, clock_of
 from service.cli.opening import opened, version_of
 from service.cli.options import DATA
 
@@ -68,7 +68,8 @@ def check(files: tuple[Path, ...], strict: bool) -> None:
 @SAFELY
 def publish(files: tuple[Path, ...], data: str | None, act: Act, base: str | None) -> None:
     """Record documents and their next versions; or how far a version that does not bind yet has come."""
-    acknowledge(opened(data).publish([proposal(path) for path in files], act, now_of(data), base))
+    with clock_of(data) as now:
+        acknowledge(opened(data).publish([proposal(path) for path in files], act, now, base))
 
 
 @click.command()
@@ -78,7 +79,8 @@ def publish(files: tuple[Path, ...], data: str | None, act: Act, base: str | Non
 @SAFELY
 def correct(file: Path, data: str | None, act: Act, base: str | None) -> None:
     """Record that a document or version says something else than the register said. The earlier text is kept."""
-    acknowledge(opened(data).correct(proposal(file), act, now_of(data), base))
+    with clock_of(data) as now:
+        acknowledge(opened(data).correct(proposal(file), act, now, base))
 
 
 @click.command()
@@ -103,4 +105,5 @@ def withdraw(
     if number is None:
         raise BadParameter("version", version, "names no version; write one such as ema/lemtrada@3")
     day = day_of(on, "--on") if on else None
-    acknowledge(opened(data).withdraw((name, number), ends, day, places, act, now_of(data), base))
+    with clock_of(data) as now:
+        acknowledge(opened(data).withdraw((name, number), ends, day, places, act, now, base))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -13,7 +13,7 @@ from guidance.errors import BadParameter, StoreError
 from guidance.store import Act
 from service import config, state, ticker
 from service.cli.options import Command, options
-from service.clock import system_clock
+from service.clock import Clock, system_clock
 
 WHO_AND_WHY = options(
     click.option("--author", metavar="'NAME <ADDRESS>'", help="Who acts (else INFORCE_AUTHOR)."),
@@ -41,19 +41,28 @@ def acting(verb: str) -> Callable[[Command], Command]:
     return apply
 
 
-def now_of(data: str | None) -> datetime:
-    """The instant of an act: not before what subscribers were told last, for what was told cannot be untold."""
+@contextmanager
+def clock_of(data: str | None) -> Iterator[Clock]:
+    """The clock of an act, to be asked when it is recorded: not before what subscribers were told by then."""
     settings = config.load({"data": data})
     if not settings.state and not (settings.data / "state.sqlite").exists():
-        return system_clock()
+        yield system_clock
+        return
     log = state.opened(settings)
     try:
-        return ticker.steady(system_clock, log)()
-    except StoreError as error:
-        click.echo(f"inforce: {error}; recording by the system's clock", err=True)
-        return system_clock()
+        yield _answering(ticker.steady(system_clock, log))
     finally:
         log.close()
+
+
+def _answering(clock: Clock) -> Clock:
+    """The clock itself, if it answers: a database that does not is waited for before the register is, not meanwhile."""
+    try:
+        clock()
+    except StoreError as error:
+        click.echo(f"inforce: {error}; recording by the system's clock", err=True)
+        return system_clock
+    return clock
 
 
 def _act(verb: str, author: str | None, reason: str, approved_by: str | None, key: str | None) -> Act:

@@ -14,7 +14,7 @@ from guidance.archive import Archive
 from guidance.model import document_id
 from guidance.store import Act
 from service import config
-from service.cli.actor import acting, now_of
+from service.cli.actor import acting, clock_of
 from service.cli.opening import asked, opened
 from service.cli.options import AT, DATA
 from service.cli.progress import Shown
@@ -39,7 +39,7 @@ def made(folder: Path, empty: bool = False) -> tuple[int, Path]:
 
         def fill(archive: Archive) -> None:
             if not empty:
-                archive.take_in(journal.CORPUS / "documents", act, system_clock(), progress)
+                archive.take_in(journal.CORPUS / "documents", act, system_clock, progress)
 
         tip = Archive.make(folder, fill).tip()
     return tip.position if tip else 0, folder
@@ -52,8 +52,8 @@ def made(folder: Path, empty: bool = False) -> tuple[int, Path]:
 def import_(source: Path, data: str | None, act: Act) -> None:
     """Record a folder of JSON files, or a file of JSON lines: all of it or, with every violation listed, nothing."""
     archive = opened(data)
-    with Shown() as progress:
-        count = archive.take_in(source, act, now_of(data), progress)
+    with Shown() as progress, clock_of(data) as now:
+        count = archive.take_in(source, act, now, progress)
     click.echo(f"recorded {count} revisions")
 
 

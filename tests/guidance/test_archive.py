@@ -22,6 +22,7 @@ from guidance.errors import (
     UnknownDocument,
     UnknownRevision,
 )
+from guidance.model import canonical
 from guidance.store import Act
 from tests.guidance import bodies
 from tests.guidance.bodies import awaited, since
@@ -170,6 +171,34 @@ def test_recorded_time_never_runs_backwards(archive: Archive, publish: Callable[
     assert late.recorded_at == now
     archive.index.rebuild(archive.store)
     assert archive.at(now) == late
+
+
+@pytest.mark.parametrize("way", ["publish", "import"])
+def test_an_act_is_dated_when_nobody_else_can_record_anything_and_not_when_it_began_to_wait_for_that(
+    archive: Archive, tmp_path: Path, act: Callable[..., Act], now: datetime, way: str
+) -> None:
+    hands, asked = [now], []
+
+    def clock() -> datetime:
+        asked.append(archive.idle())
+        return hands[0]
+
+    (tmp_path / "lines").write_bytes(canonical(bodies.document()))
+    acts: dict[str, Callable[[], object]] = {
+        "publish": lambda: Archive(archive.folder).publish([Proposal(bodies.document())], act(), clock),
+        "import": lambda: Archive(archive.folder).take_in(tmp_path / "lines", act(), clock),
+    }
+    with archive.store.lock():
+        waiting = threading.Thread(target=acts[way])
+        waiting.start()
+        waiting.join(0.3)
+        hands[0] += timedelta(seconds=20)
+    waiting.join(60)
+    tip = archive.tip()
+    assert tip
+    assert tip.recorded_at == now + timedelta(seconds=20)
+    assert asked == [False]
+    assert archive.idle()
 
 
 def test_the_rows_that_an_act_adds_are_those_that_git_tells(

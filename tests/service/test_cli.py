@@ -23,7 +23,7 @@ from guidance.archive import Archive
 from guidance.journal import CORPUS
 from guidance.schema import violations
 from service import comparing, server
-from service.cli import main
+from service.cli import actor, main
 from service.cli.progress import Shown
 from service.config import SETTINGS, Config
 from service.state import State
@@ -668,6 +668,22 @@ def test_an_act_is_recorded_though_the_database_of_events_does_not_answer(
     result = run("publish", str(file), "--data", str(archive.folder), *WHO)
     assert result.exit_code == 0
     assert "recording by the system's clock" in result.stderr
+
+
+def test_every_command_that_acts_asks_the_clock_when_nobody_else_can_record_anything(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(actor, "system_clock", lambda: asked.append(archive.idle()) or datetime.now(UTC))
+    said = bodies.document(), bodies.version(1), bodies.version(1, note="Corrected."), bodies.version(2)
+    files = [tmp_path / f"{number}.json" for number in range(len(said))]
+    for file, body in zip(files, said, strict=True):
+        file.write_text(json.dumps(body), "utf-8")
+    at = ("--data", str(archive.folder), *WHO)
+    acts = [("publish", files[0], files[1]), ("correct", files[2]), ("import", files[3])]
+    for words in [*acts, ("withdraw", "ema/example@2", "--on", "2021-01-01")]:
+        assert run(*map(str, words), *at).exit_code == 0
+    assert asked == [False] * 4
 
 
 # --- documented ------------------------------------------------------------------------------------------

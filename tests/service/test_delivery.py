@@ -27,7 +27,7 @@ from standardwebhooks import Webhook
 from guidance.errors import ActRefused, BadParameter
 from service import signing, subscriptions
 from service.addresses import Policy
-from service.delivery import Answer, Outgoing, Terms, Worker, claim, fan_out, judge, schedule_of, settle
+from service.delivery import Answer, Done, Outgoing, Terms, Worker, claim, fan_out, judge, schedule_of, settle
 from service.signing import Vault, new_secret
 from service.state import ATTEMPT, DELIVERY, State
 from tests.service.campaign_delivery import campaign
@@ -203,14 +203,57 @@ def test_410_ends_the_subscription_and_its_owner_is_told(post: Post) -> None:
         assert post.one(name).state == "ended"
         assert "410" in post.one(name).why
         states = {one["event"]: one["state"] for one in subscriptions.deliveries(post.state, "ada", name)}
-        assert (states["evt-1"], states["evt-2"]) == ("cancelled", "cancelled")
+        assert (states["evt-1"], states["evt-2"]) == ("waiting", "waiting")
+        assert subscriptions.lag(post.state)[name] == 2
         assert [one["kind"] for one in subscriptions.notices(post.state, "ada")] == ["endpoint.ended"]
         assert [request.json["kind"] for request in other.events] == ["endpoint.ended"]
-    with pytest.raises(ActRefused):
+    with pytest.raises(ActRefused, match="change its url"):
         subscriptions.resume(post.state, "ada", name)
     post.told("evt-3")
+    post.later(days=400)
     post.work()
-    assert "evt-3" not in post.heard
+    post.state.prune(timedelta(days=90))
+    assert post.heard == ["evt-1"]
+
+
+def test_what_was_waiting_when_an_endpoint_was_gone_is_sent_to_the_one_that_takes_its_place(post: Post) -> None:
+    name, _ = post.subscribe()
+    post.work()
+    post.receiver.reply = failing(410)
+    post.told("evt-1", "evt-2")
+    post.told("evt-a", document="mhra/valproate")
+    post.work(per_endpoint=1)
+    post.told("evt-3")
+    assert subscriptions.lag(post.state)[name] == 4
+    with receiving() as other:
+        subscriptions.change(post.state, POLICY, "ada", name, {"url": other.url})
+        assert subscriptions.lag(post.state)[name] == 5  # with the challenge
+        post.work()
+        assert post.one(name).state == "active"
+        heard = [request.headers["webhook-id"] for request in other.events]
+        assert sorted(heard) == ["evt-1", "evt-2", "evt-3", "evt-a"]
+        assert [one for one in heard if one != "evt-a"] == ["evt-1", "evt-2", "evt-3"]
+        assert subscriptions.lag(post.state)[name] == 0
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_what_an_endpoint_answers_that_is_another_by_now_stops_nothing(post: Post, status: int) -> None:
+    name, _ = post.subscribe()
+    post.work()
+    post.told("evt-1")
+    fan_out(post.state)
+    with post.state.writing() as connection:
+        [asked] = claim(connection, post.state, post.vault, TERMS, 10)
+    with receiving() as other:
+        subscriptions.change(post.state, POLICY, "ada", name, {"url": other.url})
+        done = Done(asked._replace(tries=len(TERMS.schedule)), post.now, 5, {}, Answer(status))
+        with post.state.writing() as connection:
+            settle(connection, post.state, [done], TERMS)
+        assert post.one(name).state == "unverified"
+        assert subscriptions.notices(post.state, "ada") == []
+        post.work()
+        assert post.one(name).state == "active"
+        assert [request.headers["webhook-id"] for request in other.events] == ["evt-1"]
 
 
 def exhaust(post: Post) -> None:

@@ -139,6 +139,34 @@ def test_events_are_filtered(scene: Scene, query: str, expected: set[tuple[str, 
 
 
 @pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", []),
+        ("medicine=valproate,atc:L04AA34&document=ema/one&authority=ema", []),
+        ("medicine=typo,valproate", ["medicine: no document names 'typo' as INN, code or system:code"]),
+        ("authority=fda", ["authority: 'fda' is not an authority that is known"]),
+        ("document=ema/nope", ["document: 'ema/nope' is not recorded"]),
+        ("authority=mhra&document=ema/one", ["document: 'ema/one' is by none of the authorities asked for"]),
+    ],
+)
+def test_a_filter_for_what_is_not_known_yet_is_answered_and_warned_about(
+    scene: Scene, query: str, expected: list[str]
+) -> None:
+    assert scene.events(f"?{query}")["warnings"] == expected
+    assert isinstance(json.loads(scene.get(f"/v1/events?{query}&format=cloudevents").data), list)
+
+
+def test_what_was_not_known_is_told_once_it_is_recorded(scene: Scene) -> None:
+    asked = "?document=fda/new&authority=fda"
+    assert (scene.events(asked)["events"], len(scene.events(asked)["warnings"])) == ([], 2)
+    scene.says("2020-01-20T11:00", bodies.document("fda/new", "EU"))
+    scene.says("2020-01-20T11:00", bodies.version(1, bodies.awaited(), document="fda/new"))
+    scene.tick()
+    told = scene.events(asked)
+    assert ([event["document"] for event in told["events"]], told["warnings"]) == (["fda/new"], [])
+
+
+@pytest.mark.parametrize(
     ("query", "parameter"),
     [
         ("after=10000", "after"),
@@ -353,7 +381,8 @@ def test_feeds_of_an_empty_register_are_empty_and_well_formed(archive: Archive, 
     scene = Scene(archive, log)
     assert not feedparser.parse(scene.get("/v1/feeds/register.atom").data).bozo
     assert icalendar.Calendar.from_ical(scene.get("/v1/feeds/register.ics").data).walk("VEVENT") == []
-    assert scene.events() | {"asked": None} == {"asked": None, "events": [], "next_after": 0, "tip": 0}
+    told = {"asked": None, "events": [], "next_after": 0, "tip": 0, "warnings": []}
+    assert scene.events() | {"asked": None} == told
     assert json.loads(scene.get("/v1/coming").data)["dated"] == []
 
 

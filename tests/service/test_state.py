@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from guidance.model import Json
 from service import migrations
@@ -162,6 +164,7 @@ def test_an_event_is_seen_within_100_milliseconds_of_its_commit(state: State, ur
 
 
 def test_waiting_is_bounded(state: State) -> None:
+    state.tip()  # the tables are made
     began = time.perf_counter()
     assert not state.wait(0, 0.2)
     assert 0.15 < time.perf_counter() - began < 1
@@ -169,9 +172,28 @@ def test_waiting_is_bounded(state: State) -> None:
 
 def test_how_far_events_were_derived_is_kept(state: State) -> None:
     assert state.derived() is None
-    state.derived_to(3, datetime(2020, 1, 1, tzinfo=UTC))
-    state.derived_to(5, datetime(2020, 1, 2, tzinfo=UTC))
-    assert state.derived() == (5, datetime(2020, 1, 2, tzinfo=UTC))
+    state.derived_to(3, datetime(2020, 1, 1, tzinfo=UTC), "a" * 40)
+    state.derived_to(5, datetime(2020, 1, 2, tzinfo=UTC), "b" * 40)
+    assert state.derived() == (5, datetime(2020, 1, 2, tzinfo=UTC), "b" * 40)
+
+
+def test_tables_of_an_earlier_release_are_brought_along_with_what_they_hold(url: str) -> None:
+    plain = State(url)
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    settings.set_main_option("path_separator", "os")
+    with plain.engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0002")
+        connection.execute(text("INSERT INTO derived (one, position, instant) VALUES (1, 7, 1577836800000000)"))
+    plain.close()
+    state = State(url)
+    assert state.derived() == (7, datetime(2020, 1, 1, tzinfo=UTC), None)
+    state.derived_to(8, datetime(2020, 1, 2, tzinfo=UTC), "a" * 40)
+    assert state.derived() == (8, datetime(2020, 1, 2, tzinfo=UTC), "a" * 40)
+    with state.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    state.close()
 
 
 def test_an_instant_survives_its_stamp() -> None:

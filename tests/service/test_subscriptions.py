@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -138,6 +139,31 @@ def test_what_is_known_follows_the_register_and_reads_only_what_was_touched(
     )
     assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset({"valproate"}))
     assert read == ["ema/one"]
+
+
+def test_a_name_that_only_an_earlier_version_gives_is_known(archive: Archive, act: Callable[..., Act]) -> None:
+    now, codes = datetime(2026, 2, 2, tzinfo=UTC), [{"system": "atc", "code": "N03AG01"}]
+    first = bodies.version(1, bodies.since("2020-01-16"), medicines=[{"inn": "valproate", "codes": codes}])
+    second = bodies.version(2, bodies.awaited(), medicines=[{"inn": "valproate"}])
+    archive.publish([Proposal(bodies.document()), Proposal(first), Proposal(second)], act(), now)
+    assert Names(archive).known().medicines == {"valproate", "N03AG01", "atc:N03AG01"}
+
+
+def test_what_is_known_of_a_register_that_was_lost_is_forgotten_once_a_backup_grew_as_long(
+    archive: Archive, act: Callable[..., Act], tmp_path: Path
+) -> None:
+    now, away = datetime(2026, 2, 2, tzinfo=UTC), tmp_path / "away"
+    archive.publish([Proposal(bodies.document("ema/kept"))], act(), now)
+    archive.close()
+    backup = Archive(Path(shutil.copytree(archive.folder, tmp_path / "backup")))
+    names = Names(archive)
+    archive.publish([Proposal(bodies.document("ema/lost"))], act(), now)
+    assert names.known().documents == {"ema/kept", "ema/lost"}
+    backup.publish([Proposal(bodies.document("ema/made"))], act(), now)
+    backup.close()
+    (archive.folder / "register.git").rename(away)
+    (backup.folder / "register.git").rename(archive.folder / "register.git")
+    assert names.known().documents == {"ema/kept", "ema/made"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "schemas/examples/good").glob("subscription-*.json")), ids=str)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from guidance.archive import Archive, Proposal
 from guidance.errors import ActRefused, InvalidDocument
 from guidance.store import Act
 from service import ticker
-from service.state import State
+from service.state import DERIVED, State, stamp
 from tests.guidance import bodies
+from tests.service.databases import KINDS, database
+from tests.service.samples import Told
 
 Json = Any
 Acts = Callable[..., Act]
@@ -152,6 +155,57 @@ def test_whatever_is_recorded_after_the_beginning_of_a_day_settles_it(archive: A
     assert told(log)[-1]["kind"] == "in-force"
 
 
+def test_no_day_is_told_while_somebody_may_be_recording_something_dated_before_it(
+    archive: Archive, log: State, act: Acts
+) -> None:
+    published(archive, act, "2020-01-16")
+    midnight = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    ticker.tick(archive, log, midnight - timedelta(hours=12))
+    with archive.store.lock():
+        assert ticker.tick(archive, log, midnight + timedelta(seconds=6)) == 0
+        assert ticker.tick(archive, log, midnight + timedelta(days=2)) == 0
+    archive.publish([Proposal(bodies.document("ema/other"))], act(), midnight - timedelta(seconds=1))
+    assert ticker.tick(archive, log, midnight + timedelta(seconds=6)) == 1
+    with archive.store.lock():  # the day is settled, and is not asked about again
+        assert ticker.tick(archive, log, midnight + timedelta(seconds=7)) == 0
+        assert log.derived()[:2] == (3, midnight + timedelta(seconds=7))
+    assert [event["kind"] for event in told(log)][-2:] == ["reminder", "in-force"]
+
+
+def test_a_withdrawal_that_waits_over_midnight_is_one_of_what_was_in_force(
+    archive: Archive, log: State, act: Acts
+) -> None:
+    published(archive, act, "2020-01-15")
+    second = bodies.version(2, bodies.since("2020-01-16"))
+    archive.publish([Proposal(second)], act(), BEGAN)
+    midnight = datetime(2020, 1, 15, 23, tzinfo=UTC)
+    hands = [midnight - timedelta(seconds=2)]
+    clock = ticker.steady(lambda: hands[0], log)
+    gone = ("ema/example", 2), "withdrawn", date(2020, 1, 16), (), act(), clock
+    with archive.store.lock():
+        waiting = threading.Thread(target=lambda: Archive(archive.folder).withdraw(*gone))
+        waiting.start()
+        waiting.join(0.3)
+        hands[0] = midnight + timedelta(seconds=6)
+        ticker.tick(archive, log, hands[0])
+    waiting.join(60)
+    hands[0] += timedelta(seconds=1)
+    ticker.tick(archive, log, hands[0])
+    assert listened(log) == 1
+    assert told(log) == implied(archive, hands[0])
+
+
+def listened(log: State) -> int | None:
+    """What somebody who only listens holds to be in force."""
+    holds: int | None = None
+    for event in told(log):
+        if event["kind"] == "in-force":
+            holds = event["version"]
+        elif event["kind"] == "ended" and event["version"] == holds:
+            holds = None
+    return holds
+
+
 def test_a_revision_is_told_of_though_the_clock_stands_before_it(archive: Archive, log: State, act: Acts) -> None:
     published(archive, act, "2020-01-16")
     assert ticker.tick(archive, log, BEGAN - timedelta(days=3)) == 1
@@ -163,14 +217,57 @@ def test_a_clock_for_acts_does_not_fall_behind_what_was_told(archive: Archive, l
     ticker.tick(archive, log, midnight, settle=NONE)
     assert ticker.steady(lambda: midnight - timedelta(hours=12), log)() == midnight
     assert ticker.steady(lambda: midnight + timedelta(hours=12), log)() == midnight + timedelta(hours=12)
+    log.append([Told("evt-found-late", more={"occurred_at": "2019-12-01T00:00:00Z"})])
+    assert ticker.steady(lambda: midnight - timedelta(hours=12), log)() == midnight
     far_back = midnight - timedelta(days=100)
     assert ticker.steady(lambda: far_back, log)() == far_back
 
 
 def test_a_store_that_was_brought_back_is_derived_from_its_beginning(archive: Archive, log: State, act: Acts) -> None:
     published(archive, act, "2020-01-16")
-    log.derived_to(900, datetime(2030, 1, 1, tzinfo=UTC))
+    log.derived_to(900, datetime(2030, 1, 1, tzinfo=UTC), "0" * 40)
     assert ticker.tick(archive, log, BEGAN) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_published_on_a_backup_is_told_though_as_much_was_told_of_what_was_lost(
+    archive: Archive, act: Acts, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    published(archive, act, "2020-03-01", "ema/kept")
+    archive.close()
+    backup = Path(shutil.copytree(archive.folder, tmp_path / "backup"))
+    with database(kind, tmp_path) as url:
+        log = State(url)
+        published(archive, act, "2020-03-01", "ema/lost")
+        ticker.tick(archive, log, BEGAN)
+        reached = log.derived()
+        brought_back = Archive(backup)
+        for name in ("ema/first", "ema/second", "ema/third"):
+            published(brought_back, act, "2020-03-01", name)
+        assert reached
+        assert reached[2] == getattr(archive.tip(), "id", "")
+        assert not caplog.records
+        ticker.tick(brought_back, log, BEGAN)
+        names = [event["document"] for event in told(log)]
+        assert names == ["ema/kept", "ema/lost", "ema/first", "ema/second", "ema/third"]
+        [record] = caplog.records
+        assert "not the one that was told of before" in record.getMessage()
+        ticker.tick(brought_back, log, BEGAN)
+        assert ticker.anew(brought_back, log, BEGAN) == 0
+        assert len(caplog.records) == 1
+        brought_back.close()
+        log.close()
+
+
+def test_what_was_derived_before_revisions_were_noted_is_not_derived_again(
+    archive: Archive, log: State, act: Acts, caplog: pytest.LogCaptureFixture
+) -> None:
+    published(archive, act, "2020-01-16")
+    with log.writing() as connection:
+        connection.execute(DERIVED.insert(), [{"one": 1, "position": 2, "instant": stamp(BEGAN), "revision": None}])
+    assert ticker.tick(archive, log, BEGAN + timedelta(hours=1)) == 0
+    assert log.derived() == (2, BEGAN + timedelta(hours=1), getattr(archive.tip(), "id", ""))
+    assert not caplog.records
 
 
 def test_a_tick_does_not_walk_the_register(
@@ -200,6 +297,26 @@ def test_a_running_ticker_tells_of_a_revision_at_once_and_of_a_day_when_it_begin
         assert log.wait(3, 20)
         assert [event["kind"] for event in told(log)] == ["published", "reminder", "reminder", "reminder"]
         hands[0] += timedelta(hours=1, seconds=6)
+        assert log.wait(4, 20)
+        assert told(log)[-1]["kind"] == "in-force"
+    finally:
+        stopped.set()
+        running.join(20)
+
+
+def test_a_running_ticker_tells_of_a_day_once_whoever_was_recording_is_done_though_nothing_was_recorded(
+    archive: Archive, log: State, act: Acts
+) -> None:
+    published(archive, act, "2020-01-16")
+    hands = [datetime(2020, 1, 15, 22, tzinfo=UTC)]
+    stopped = threading.Event()
+    running = threading.Thread(target=ticker.run, args=(archive, log, lambda: hands[0], stopped))
+    running.start()
+    try:
+        assert log.wait(3, 20)
+        with Archive(archive.folder).store.lock():
+            hands[0] += timedelta(hours=1, seconds=6)
+            assert not log.wait(4, 0.5)
         assert log.wait(4, 20)
         assert told(log)[-1]["kind"] == "in-force"
     finally:
