@@ -166,7 +166,7 @@ def _pairs(name: str, looked: _Looked) -> list[Pair]:
 
 
 def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
-    """A pair for each place of the question; places whose two sides are the same as another's go with that one."""
+    """A pair for each place that a side names; places whose two sides are the same as another's go with that one."""
     found: dict[tuple[int, str, int, str], tuple[State, State, list[str]]] = {}
     read: answers.Reading = {}
     sides = [answers.in_force(side, name, read) for side in (old, new)]
@@ -179,11 +179,14 @@ def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
 
 
 def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> State:
+    """What one side says of a place, be it in the words of the nearest whole that it names: the law of the EU is
+    that of Germany until Germany has a word of its own."""
     revision = seen.revision.id if seen.revision else None
     asked = {"on": seen.question.on.isoformat() if seen.question.on else None, "revision": revision}
-    if place not in side:
+    nearest = next((one for one in within(place) if one in side), None)
+    if nearest is None:
         return State(None, {**asked, "state": "nothing-recorded"}, seen.position)
-    state, (body, digest) = side[place]
+    state, (body, digest) = side[nearest]
     return State(body, {**asked, "state": state}, seen.position, digest)
 
 
