@@ -274,7 +274,11 @@ def _wholes(named: tuple[str, ...], spoken: frozenset[str]) -> list[str]:
 
 
 def across(register: Register, given: Mapping[str, str]) -> Json:
-    """The changes in every document that the question is about, those that changed only; raises BadParameter."""
+    """The changes in every document, or in those of a medicine and of an authority; only those that changed.
+
+    Raises BadParameter, UnknownRevision, UnknownMedicine, UnknownAuthority.
+    """
+    register = _narrowed(register, given)
     looked = _looked(register, given)
     names = _candidates(register, looked)
     if len(names) > DOCUMENTS_LIMIT:
@@ -291,18 +295,26 @@ def across(register: Register, given: Mapping[str, str]) -> Json:
     return {**head, "asked": asked, **said, "documents": found}
 
 
+def _narrowed(register: Register, given: Mapping[str, str]) -> Register:
+    """The same question, of one medicine and one authority where they are named."""
+    medicine, authority = (params.segment(given.get(name), name) for name in ("medicine", "authority"))
+    return register._replace(question=register.question._replace(medicine=medicine, authority=authority))
+
+
 def _candidates(register: Register, looked: _Looked) -> list[str]:
-    """The documents that can have changed between the two sides."""
+    """The documents that can have changed between the two sides, be they about the medicine on one side only."""
     index = register.archive.index
     if looked.question == "in-force":
         low, high = sorted((looked.old.day().toordinal(), looked.new.day().toordinal()))
         names = index.turning(low, high, register.position)
     else:
         names = index.touched_between(*sorted((looked.old.position, looked.new.position)))
-    wanted = answers.names(register)
-    if wanted is None:
+    wanted = [answers.names(side) for side in (looked.old, looked.new)]
+    if None in wanted:
         return names
-    kept = set(wanted)
+    kept = {name for side in wanted for name in side or ()}
+    if not kept:
+        register.about()
     return [name for name in names if name in kept]
 
 

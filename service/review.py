@@ -221,9 +221,8 @@ def changes() -> Response:
     sides = visit.asked(*SIDES) or _lately(visit)
     own = visit.asked("on") if given else {}
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
-    question = visit.seen.question._replace(medicine=filters["medicine"], authority=filters["authority"])
-    narrowed = visit.seen._replace(question=question).about()
-    answer = plain(comparing.across(narrowed, {**sides, **own}))
+    narrowing = {name: value for name, value in filters.items() if value}
+    answer = plain(comparing.across(visit.seen, {**sides, **own, **narrowing}))
     if "@" in "".join(sides.values()):
         raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
     told = {

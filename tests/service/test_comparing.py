@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
 from tests.guidance.bodies import document, since, version
-from tests.service.doors import NOW, answer, correct, door
+from tests.service.doors import NOW, answer, correct, door, refusal
+from tests.service.reading import page
 
 EXAMPLE = "/v1/documents/ema/example"
 WITH_DE = [since("2020-01-01", "EU"), since("2020-07-01", "DE")]
@@ -86,3 +87,42 @@ def test_a_whole_is_not_answered_by_its_parts(
     (whole, part) = diff(client, f"on=2020-03-01&from_at={first}")["sides"]
     assert (whole["jurisdictions"], whole["old"]["asked"]["state"]) == (["EU"], "nothing-recorded")
     assert (part["jurisdictions"], part["old"]["asked"]["state"]) == (["DE"], "in-force")
+
+
+# --- the register ----------------------------------------------------------------------------------------
+
+
+def medicines(*names: str) -> Any:
+    return [{"inn": name} for name in names]
+
+
+@pytest.fixture
+def parted(archive: Archive, make: Callable[..., str]) -> str:
+    """Two documents about alpha; then a correction takes it out of the one. The revision before."""
+    make(document("ema/one"), version(1, document="ema/one", medicines=medicines("alpha", "beta")))
+    first = make(document("ema/two"), version(1, document="ema/two", medicines=medicines("alpha")))
+    correct(archive, "ema/one", 1, medicines=medicines("beta"))
+    return first
+
+
+@pytest.mark.parametrize("more", ["", "&on=2020-03-01"])
+@pytest.mark.parametrize("name", ["alpha", "beta"])
+def test_a_medicine_that_a_correction_took_out_of_a_document_is_told_so(
+    archive: Archive, client: FlaskClient, parted: str, name: str, more: str
+) -> None:
+    now = tip(archive)
+    for sides in (f"from_at={parted}", f"from_at={parted}&to_at={now}", f"from_at={now}&to_at={parted}"):
+        assert across(client, f"{sides}&medicine={name}{more}") == ["ema/one"]
+        assert "Guidance ema/one" in page(client, f"/changes?{sides}&medicine={name}{more}").main.text
+
+
+def test_a_medicine_of_which_only_the_older_side_knows_is_known(
+    archive: Archive, client: FlaskClient, parted: str
+) -> None:
+    correct(archive, "ema/two", 1, medicines=medicines("beta"))
+    assert across(client, f"from_at={parted}&medicine=alpha&authority=ema") == ["ema/one", "ema/two"]
+    assert page(client, f"/changes?from_at={parted}&medicine=alpha").all("h2", id="document-2")
+    for moment in (parted, tip(archive)):
+        refusal(client.get(f"/v1/diff?from_at={moment}&medicine=gamma"), 404, "unknown-medicine")
+        refusal(client.get(f"/v1/diff?from_at={moment}&authority=nobody"), 404, "unknown-authority")
+    refusal(client.get("/v1/diff?from=2019-01-01&to=2020-01-01&medicine=alpha"), 404, "unknown-medicine")
