@@ -70,7 +70,8 @@ class Ending:
     """Why a rule stands on the older side only: a word of the field, and the rules that took its place.
 
     Besides the words of docs/vocabulary.md: `corrected` (the same version, recorded anew without it), `dropped`
-    (a later version does not have it, and no act says why), `not-yet` (only the later version has it).
+    (a later version does not have it, and no act says why), `not-yet` (the sides stand backward in time, and only the
+    later one has it).
     """
 
     how: str
@@ -161,18 +162,19 @@ def compare(
     question: Question = "versions",
     asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
     hashes: tuple[str | None, str | None] = (None, None),
+    backward: bool = False,
     table: Table = TABLE,
 ) -> Diff:
     """Every change from one state of a document to another; None stands for a state in which nothing stood.
 
     States are version bodies as recorded; their rules may be only those that hold on a day. `question` and `asked`
     say for what, and in whose words, and are handed through; `hashes` are those of the canonical bytes, where they are
-    known. Raises BadParameter for two documents, InvalidDocument for a rule id that stands twice, and Unaccounted where
-    the sides differ in something that cannot be shown.
+    known; `backward` says that `new` was recorded before `old`. Raises BadParameter for two documents, InvalidDocument
+    for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
     """
     document = _document(old, new)
     sides = _side(old, asked[0], hashes[0]), _side(new, asked[1], hashes[1])
-    aligned = _aligned(old or {}, new or {})
+    aligned = _aligned(old or {}, new or {}, _time(old, new, question, asked, backward))
     found: tuple[Change, ...] = ()
     if sides[0].sha256 != sides[1].sha256:
         found = (*_in_version(old, new, table), *_in_rules(aligned, table))
@@ -242,11 +244,34 @@ def _document(old: Body | None, new: Body | None) -> str | None:
 # --- rules, by id ----------------------------------------------------------------------------------------
 
 
+class _Time(NamedTuple):
+    """How the sides lie to each other in the time that is asked about."""
+
+    backward: bool
+    """Whether the newer side is the earlier one."""
+    again: bool
+    """Whether the newer side is the same version, or none in place of it, as another revision records it."""
+    days: tuple[str, str] | None
+    """The two days, where days were asked for."""
+
+
+def _time(
+    old: Body | None, new: Body | None, question: Question, asked: tuple[Mapping[str, Json], ...], backward: bool
+) -> _Time:
+    if question == "in-force" and all("on" in side for side in asked):
+        first, second = (str(side["on"]) for side in asked)
+        return _Time(first > second, False, (first, second))
+    if old is None or new is None:
+        return _Time(backward, question == "corrections", None)
+    return _Time(backward or old["number"] > new["number"], old["number"] == new["number"], None)
+
+
 class _Aligned(NamedTuple):
     """The rules of both sides by id, what moved, and which take the place of which."""
 
     before: Body
     after: Body
+    time: _Time
     old: dict[str, Body]
     new: dict[str, Body]
     moved: set[str]
@@ -256,7 +281,7 @@ class _Aligned(NamedTuple):
     """Older rules by the id of a newer one."""
 
 
-def _aligned(before: Body, after: Body) -> _Aligned:
+def _aligned(before: Body, after: Body, time: _Time) -> _Aligned:
     old, new = _by_id(before), _by_id(after)
     shared = moved([rule for rule in old if rule in new], [rule for rule in new if rule in old])
     links = sorted({*_links(new, old), *((was, now) for now, was in _links(old, new))})
@@ -265,7 +290,7 @@ def _aligned(before: Body, after: Body) -> _Aligned:
     for was, now in links:
         successors.setdefault(was, []).append(now)
         predecessors.setdefault(now, []).append(was)
-    return _Aligned(before, after, old, new, shared, successors, predecessors)
+    return _Aligned(before, after, time, old, new, shared, successors, predecessors)
 
 
 def _by_id(body: Body) -> dict[str, Body]:
@@ -367,18 +392,25 @@ def _removed(rule: Body, aligned: _Aligned, table: Table) -> Change:
 
 
 def _ending(rule: Body, by: Sequence[str], aligned: _Aligned) -> Ending:
-    before, after = aligned.before.get("number"), aligned.after.get("number")
-    if before is not None and after is not None and before > after:
+    """By the days that were asked for; else by the numbers of the versions and by which was recorded later."""
+    time = aligned.time
+    if time.backward:
         return Ending("not-yet")
     if by:
         return Ending("superseded", tuple(by))
-    if before == after:
+    if time.again:
         return Ending("corrected")
-    for commencements in (rule.get("commencements", ()), aligned.before.get("commencements", ())):
-        words = {one["ends"] for one in commencements if "ends" in one} - {"superseded"}
-        if len(words) == 1:
-            return Ending(words.pop())
-    return Ending("dropped")
+    whole = [one for one in aligned.before.get("commencements", ()) if one.get("ends") != "superseded"]
+    return Ending(_ended(rule.get("commencements", ()), time.days) or _ended(whole, time.days) or "dropped")
+
+
+def _ended(commencements: Iterable[Body], days: tuple[str, str] | None) -> str | None:
+    """The word for the one end that is recorded, or for the last between two days."""
+    ends = sorted((one["to"], one["ends"]) for one in commencements if "ends" in one)
+    if days is None:
+        return ends[0][1] if len({word for _, word in ends}) == 1 else None
+    first, last = days
+    return next((word for to, word in reversed(ends) if first[: len(to)] <= to <= last), None)
 
 
 def _changed(old: Body, new: Body, aligned: _Aligned, table: Table) -> Change:

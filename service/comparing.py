@@ -213,8 +213,15 @@ Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 def _diff(register: Register, question: Question, pair: Pair) -> Diff:
     old, new = pair.old, pair.new
-    asked, hashes = (old.asked, new.asked), (old.sha256, new.sha256)
-    return changes.compare(old.body, new.body, question=question, asked=asked, hashes=hashes, table=register.table)
+    return changes.compare(
+        old.body,
+        new.body,
+        question=question,
+        asked=(old.asked, new.asked),
+        hashes=(old.sha256, new.sha256),
+        backward=old.position > new.position,
+        table=register.table,
+    )
 
 
 def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> Json:

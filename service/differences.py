@@ -35,7 +35,7 @@ ENDINGS: Final = {
     "superseded": "Superseded by another rule",
     "corrected": "Taken out by a correction of the same version",
     "dropped": "Left out of the later version; no act says why",
-    "not-yet": "Only the later version has it",
+    "not-yet": "Only the later of the two has it",
 }
 NAMES: Final = {
     "cohort": "For whom",

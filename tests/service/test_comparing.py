@@ -1,4 +1,4 @@
-"""What is compared: each place as either side has it, each document that either side is about; never equal by neglect."""
+"""What is compared: each place as either side has it, each document that either side is about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
-from tests.guidance.bodies import document, since, version
+from tests.guidance.bodies import document, rule, since, version
 from tests.service.doors import NOW, answer, correct, door, refusal
 from tests.service.reading import page
 
@@ -79,9 +79,7 @@ def test_a_law_that_a_correction_restates_for_a_part_is_not_told_as_added(
         assert [(one["name"], one["kind"]) for one in told["changes"]] == [("commencements", "changed")]
 
 
-def test_a_whole_is_not_answered_by_its_parts(
-    archive: Archive, make: Callable[..., str], client: FlaskClient
-) -> None:
+def test_a_whole_is_not_answered_by_its_parts(archive: Archive, make: Callable[..., str], client: FlaskClient) -> None:
     first = make(document(), version(1, since("2020-01-01", "DE")))
     correct(archive, "ema/example", 1, commencements=[since("2020-01-01", "EU"), since("2020-01-01", "DE")])
     (whole, part) = diff(client, f"on=2020-03-01&from_at={first}")["sides"]
@@ -126,3 +124,28 @@ def test_a_medicine_of_which_only_the_older_side_knows_is_known(
         refusal(client.get(f"/v1/diff?from_at={moment}&medicine=gamma"), 404, "unknown-medicine")
         refusal(client.get(f"/v1/diff?from_at={moment}&authority=nobody"), 404, "unknown-authority")
     refusal(client.get("/v1/diff?from=2019-01-01&to=2020-01-01&medicine=alpha"), 404, "unknown-medicine")
+
+
+# --- endings ---------------------------------------------------------------------------------------------
+
+
+def endings(client: FlaskClient, query: str) -> list[Any]:
+    return [one["ending"]["how"] for one in diff(client, query)["changes"] if "ending" in one]
+
+
+def test_a_rule_that_expired_is_told_so_and_one_that_was_taken_out_too(
+    archive: Archive, make: Callable[..., str], client: FlaskClient
+) -> None:
+    brief = rule("two", commencements=[since("2019-01-01", to="2020-06-01", ends="expired")])
+    first = make(document(), version(1, since("2019-01-01"), rules=[rule("one"), brief]))
+    days = ("2020-05-31", "2020-06-01")
+    assert endings(client, f"from={days[0]}&to={days[1]}") == ["expired"]
+    assert "Expired" in page(client, f"/documents/ema/example/compare?from={days[0]}&to={days[1]}").main.text
+    assert endings(client, f"from={days[1]}&to={days[0]}") == []
+    correct(archive, "ema/example", 1, rules=[brief])
+    for on in ("", "&on=2020-05-31"):
+        assert endings(client, f"from_at={first}{on}") == ["corrected"]
+        assert endings(client, f"from_at={tip(archive)}&to_at={first}{on}") == []
+    correct(archive, "ema/example", 1, rules=[rule("one"), brief])
+    assert endings(client, f"from_at={tip(archive)}&to_at={first}") == []
+    assert endings(client, f"from_at={tip(archive)}&to_at={archive.index.revisions()[1].id}") == ["not-yet"]
