@@ -25,6 +25,7 @@ from guidance.severity import (
     Severity,
     Table,
     Text,
+    in_document,
     in_rule,
     in_version,
     judged,
@@ -33,6 +34,7 @@ from guidance.severity import (
 )
 
 Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
+Subject = Literal["rule", "version", "document"]
 Presence = Literal["changed", "added", "removed", "reordered"]
 Question = Literal["versions", "in-force", "revisions", "corrections"]
 
@@ -79,9 +81,9 @@ class Ending:
 
 
 class Change(NamedTuple):
-    """One rule, or one member of the version beside its rules, that differs."""
+    """One rule, or one member of the version beside its rules, or of the document itself, that differs."""
 
-    subject: Literal["rule", "version"]
+    subject: Subject
     name: str
     """The rule's id, or the member's name."""
     kind: Kind
@@ -128,6 +130,7 @@ class Side:
     """One of the two states: the version and its hash, none where nothing stood; `asked` is the caller's own."""
 
     version: str | None
+    """None for the document itself, too."""
     sha256: str | None
     asked: Mapping[str, Json] = field(default_factory=dict)
 
@@ -177,7 +180,7 @@ def compare(
     aligned = _aligned(old or {}, new or {}, _time(old, new, question, asked, backward))
     found: tuple[Change, ...] = ()
     if sides[0].sha256 != sides[1].sha256:
-        found = (*_in_version(old, new, table), *_in_rules(aligned, table))
+        found = (*_beside("version", old, new, table), *_in_rules(aligned, table))
         if not found:
             raise Unaccounted(f"{sides[0].version} and {sides[1].version}", "they differ, and no change was found")
     touched = {change.name for change in found if change.subject == "rule"}
@@ -188,6 +191,31 @@ def compare(
         new=sides[1],
         changes=found,
         unchanged=len(aligned.new.keys() - touched),
+        table=table.sha256,
+    )
+
+
+def compare_documents(
+    old: Body | None,
+    new: Body | None,
+    *,
+    question: Question = "revisions",
+    asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
+    table: Table = TABLE,
+) -> Diff:
+    """Every change in what a document says of itself, beside its versions; otherwise as `compare`."""
+    first, second = (_digest(side) if side else None for side in (old, new))
+    name = (new or old or {}).get("id")
+    found = tuple(_beside("document", old, new, table)) if first != second else ()
+    if first != second and not found:
+        raise Unaccounted(f"the document {name}", "its two sides differ, and no change was found")
+    return Diff(
+        question=question,
+        document=name,
+        old=Side(None, first, asked[0]),
+        new=Side(None, second, asked[1]),
+        changes=found,
+        unchanged=0,
         table=table.sha256,
     )
 
@@ -231,7 +259,11 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 def _side(body: Body | None, asked: Mapping[str, Json], digest: str | None) -> Side:
     if body is None:
         return Side(None, None, asked)
-    return Side(f"{body['document']}@{body['number']}", digest or sha256(canonical(body)).hexdigest(), asked)
+    return Side(f"{body['document']}@{body['number']}", digest or _digest(body), asked)
+
+
+def _digest(body: Body) -> str:
+    return sha256(canonical(body)).hexdigest()
 
 
 def _document(old: Body | None, new: Body | None) -> str | None:
@@ -471,16 +503,17 @@ def _findings(pair: Pair, fields: Sequence[Field], claimed: bool) -> list[Findin
     return [*in_rule(pair, tuple(members), texts, claimed), *orders]
 
 
-# --- the version beside its rules ------------------------------------------------------------------------
+# --- the version beside its rules, and the document ------------------------------------------------------
 
 
 _MEMBERS: Final = ("number", "title", "stage", "status", "status_note", "commencements", "medicines", "note")
 """What a reader asks first; the rest follows by name."""
 
 
-def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
+def _beside(subject: Subject, old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
+    """Every member that differs in a version beside its rules, or in a document; or that it came or went as a whole."""
     if old is None or new is None:
-        yield _of_version(old, new, table)
+        yield _of_whole(subject, old, new, table)
         return
     names = [name for name in _MEMBERS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
@@ -489,29 +522,31 @@ def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Ch
         fields.setdefault(one.member, []).append(one)
     for name in names:
         if name in fields:
-            yield _of_member(name, tuple(fields[name]), old, new, table)
+            yield _of_member(subject, name, tuple(fields[name]), old, new, table)
 
 
 def _beside_rules(body: Body) -> dict[str, Json]:
     return {name: value for name, value in body.items() if name != "rules"}
 
 
-def _of_version(old: Body | None, new: Body | None, table: Table) -> Change:
-    """The change from nothing to a version, or to nothing."""
+def _of_whole(subject: Subject, old: Body | None, new: Body | None, table: Table) -> Change:
+    """The change from nothing to a version or document, or to nothing."""
     body = new or old or {}
     kind: Literal["added", "removed"] = "added" if old is None else "removed"
     one = Field("", kind, new=_beside_rules(body)) if old is None else Field("", kind, old=_beside_rules(body))
-    effects = judged([Finding("version-began" if old is None else "version-ended", "")], [], table)
-    return Change("version", "version", kind, body["title"], fields=(one,), effects=effects)
+    effects = judged([Finding(f"{subject}-began" if old is None else f"{subject}-ended", "")], [], table)
+    return Change(subject, subject, kind, body["title"], fields=(one,), effects=effects)
 
 
-def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table: Table) -> Change:
+def _of_member(subject: Subject, name: str, fields: tuple[Field, ...], old: Body, new: Body, table: Table) -> Change:
     findings = [Finding("reordered", one.pointer) for one in fields if one.change == "reordered"]
-    if len(findings) < len(fields):
+    if subject == "document":
+        findings += in_document(name)
+    elif len(findings) < len(fields):
         findings += in_version(name, old, new)
-    is_text = name in {"title", "note", "status_note"} and fields[0].change == "changed"
+    is_text = name in {"title", "note", "status_note", "about"} and fields[0].change == "changed"
     return Change(
-        subject="version",
+        subject=subject,
         name=name,
         kind="added" if name not in old else "removed" if name not in new else "changed",
         title=name.replace("_", " ").capitalize(),

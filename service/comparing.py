@@ -12,8 +12,8 @@ import orjson
 
 from guidance import changes
 from guidance.changes import Diff, Question
-from guidance.errors import BadParameter
-from guidance.model import Json, Sides, day_of, sha256
+from guidance.errors import BadParameter, UnknownDocument
+from guidance.model import Json, Sides, canonical, day_of, sha256
 from guidance.register import scope
 from guidance.vocabulary import within
 from service import answers, params
@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sides, and what sets their changes apart from others in one answer: places, or the version."""
+    """Two sides, and what sets their changes apart from others in one answer: places, the version, or the document."""
 
     old: State
     new: State
@@ -66,16 +66,21 @@ def diffs(register: Register, name: str, given: Mapping[str, str]) -> list[tuple
 def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
     """RFC 6902 operations from one side to the other, verified; raises BadParameter where there is not one pair."""
     _, _, pairs = _asked(register, name, given)
-    if len(pairs) != 1 or pairs[0].old.body is None or pairs[0].new.body is None:
+    if len(pairs) != 1 or "document" in pairs[0].tags or pairs[0].old.body is None or pairs[0].new.body is None:
         return no_patch(given)
     return changes.patch(pairs[0].old.body, pairs[0].new.body)
 
 
 def sides(register: Register, name: str, given: Mapping[str, str]) -> list[Sides]:
-    """The states that a diff compares, pair by pair, those that differ."""
+    """The versions that a diff compares, pair by pair, those that differ."""
     _, _, pairs = _asked(register, name, given)
-    differing = [pair for pair in pairs if pair.old.body != pair.new.body]
+    differing = [pair for pair in pairs if "document" not in pair.tags and _differ(pair.old.body, pair.new.body)]
     return [Sides(pair.old.body, pair.new.body, pair.tags.get("jurisdictions", ())) for pair in differing]
+
+
+def _differ(old: Json, new: Json) -> bool:
+    """Whether two bodies are other bytes: 3 and 3.0 are."""
+    return old is not new and canonical(old) != canonical(new)
 
 
 def no_patch(given: Mapping[str, str]) -> Json:
@@ -191,12 +196,25 @@ def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> 
 
 
 def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
-    """A pair for each version of the document that either revision has."""
+    """The document itself where it differs, and a pair for each version of it that either revision has."""
     before, after = (dict(side.archive.index.version_contents(name, side.position)) for side in (old, new))
+    itself = Pair(_of_document(name, old), _of_document(name, new), {"document": name})
     return [
-        Pair(_recorded(before, old, number), _recorded(after, new, number), {"version": number})
-        for number in sorted({*before, *after})
+        *([itself] if itself.old.sha256 != itself.new.sha256 else []),
+        *(
+            Pair(_recorded(before, old, number), _recorded(after, new, number), {"version": number})
+            for number in sorted({*before, *after})
+        ),
     ]
+
+
+def _of_document(name: str, seen: Register) -> State:
+    asked = {"revision": seen.revision.id if seen.revision else None}
+    try:
+        content, _ = seen.archive.index.document_row(name, seen.position)
+    except UnknownDocument:
+        return State(None, asked, seen.position)
+    return State(orjson.loads(content), asked, seen.position, sha256(content))
 
 
 def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> State:
@@ -213,6 +231,9 @@ Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 def _diff(register: Register, question: Question, pair: Pair) -> Diff:
     old, new = pair.old, pair.new
+    if "document" in pair.tags:
+        asked = old.asked, new.asked
+        return changes.compare_documents(old.body, new.body, question=question, asked=asked, table=register.table)
     return changes.compare(
         old.body,
         new.body,
@@ -246,10 +267,11 @@ def _sides(register: Register, pair: Pair, diff: Diff) -> Json:
 
 
 def _act(register: Register, state: State) -> Json:
-    """Who recorded the version of a side as it stands there, when and why."""
+    """Who recorded the version of a side, or the document itself, as it stands there, when and why."""
     if state.body is None:
         return None
-    return register.archive.index.act_on(state.body["document"], state.body["number"], state.position)
+    name, number = (state.body["document"], state.body["number"]) if "number" in state.body else (state.body["id"], 0)
+    return register.archive.index.act_on(name, number, state.position)
 
 
 def _distinct(found: Tagged) -> list[Json]:

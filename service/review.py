@@ -176,6 +176,8 @@ def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], 
 
     def acts(change: Mapping[str, Any]) -> dict[str, Any]:
         sides = change["side"]
+        if change["subject"] == "document":
+            return {"recording": sides["new"]["recorded"] or sides["old"]["recorded"], "in_force": None}
         side = sides["new"] if sides["new"]["version"] else sides["old"]
         number, position = int(side["version"].partition("@")[2]), _position(seen, side)
         return {

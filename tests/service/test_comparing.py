@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -149,3 +151,81 @@ def test_a_rule_that_expired_is_told_so_and_one_that_was_taken_out_too(
     correct(archive, "ema/example", 1, rules=[rule("one"), brief])
     assert endings(client, f"from_at={tip(archive)}&to_at={first}") == []
     assert endings(client, f"from_at={tip(archive)}&to_at={archive.index.revisions()[1].id}") == ["not-yet"]
+
+
+# --- the document itself, and bytes ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def renamed(archive: Archive, make: Callable[..., str]) -> str:
+    """A document whose title and places were corrected, and nothing of its version. The revision before."""
+    first = make(document(), version(1))
+    make(document(title="Another title", jurisdictions=["CH", "EU"]))
+    return first
+
+
+def test_a_correction_of_the_document_itself_is_a_difference_between_two_revisions(
+    client: FlaskClient, renamed: str
+) -> None:
+    told = diff(client, f"from_at={renamed}")
+    assert not told["equal"]
+    assert [(one["subject"], one["name"], one["kind"]) for one in told["changes"]] == [
+        ("document", "title", "changed"),
+        ("document", "jurisdictions", "changed"),
+    ]
+    assert told["changes"][1]["severity"] == "major"
+    itself, first = told["sides"]
+    assert (itself["document"], itself["equal"], first["version"], first["equal"]) == ("ema/example", False, 1, True)
+    assert itself["old"]["sha256"] != itself["new"]["sha256"]
+    assert itself["new"]["recorded"]["id"] == told["revision"]["id"]
+    assert across(client, f"from_at={renamed}") == ["ema/example"]
+
+
+@pytest.mark.parametrize("view", ["redline", "sides", "fields", "changes"])
+def test_a_page_and_every_format_tell_what_was_corrected_in_the_document_itself(
+    client: FlaskClient, renamed: str, view: str
+) -> None:
+    read = page(client, f"/documents/ema/example/compare?from_at={renamed}&view={view}")
+    assert "The document itself" in read.main.text
+    assert len(read.all("article")) == 2
+    assert "Nothing" not in read.main.text
+    back = page(client, f"/documents/ema/example/compare?from_at={renamed}&to_at={renamed}&view={view}")
+    assert "Nothing differs" in back.main.text
+    assert "2 beside the rules" in page(client, f"/changes?from_at={renamed}").main.text
+    assert b"Another title" in client.get(f"{EXAMPLE}/diff?from_at={renamed}&format=csv").data
+    assert b"document,title,changed" in client.get(f"{EXAMPLE}/diff?from_at={renamed}&format=csv").data
+    assert client.get(f"{EXAMPLE}/diff?from_at={renamed}&format=docx").status_code == 200
+    refusal(client.get(f"{EXAMPLE}/diff?from_at={renamed}&format=patch"), 400, "bad-parameter")
+
+
+def test_places_in_another_order_are_another_home(
+    archive: Archive, make: Callable[..., str], client: FlaskClient, renamed: str
+) -> None:
+    first = tip(archive)
+    make(document(title="Another title", jurisdictions=["EU", "CH"]))
+    (change,) = diff(client, f"from_at={first}")["changes"]
+    assert change["severity"] == "major"
+    assert {effect["id"] for effect in change["effects"]} == {"reordered", "document-places-changed"}
+
+
+def test_a_document_without_versions_is_told_too(make: Callable[..., str], client: FlaskClient) -> None:
+    first = make(document())
+    for sides, kind in (("from_at=2000-01-01", "added"), (f"from_at={first}&to_at=2000-01-01", "removed")):
+        (change,) = diff(client, sides)["changes"]
+        assert (change["subject"], change["kind"]) == ("document", kind)
+        page(client, f"/documents/ema/example/compare?{sides}")
+        refusal(client.get(f"{EXAMPLE}/diff?{sides}&format=patch"), 400, "bad-parameter")
+
+
+def test_a_word_file_has_the_whole_text_of_all_that_differs_in_its_bytes(
+    archive: Archive, make: Callable[..., str], client: FlaskClient
+) -> None:
+    def counted(value: float) -> Any:
+        return [rule("one", thresholds=[{"what": "x", "operator": ">=", "value": value, "unit": "1"}])]
+
+    first = make(document(), version(1, rules=counted(3)))
+    correct(archive, "ema/example", 1, rules=counted(3.0))
+    assert not diff(client, f"from_at={first}")["equal"]
+    word = client.get(f"{EXAMPLE}/diff?from_at={first}&format=docx").data
+    with zipfile.ZipFile(io.BytesIO(word)) as file:
+        assert b"The whole text" in file.read("word/document.xml")
