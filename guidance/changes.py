@@ -25,6 +25,7 @@ from guidance.severity import (
     Severity,
     Table,
     Text,
+    in_document,
     in_rule,
     in_version,
     judged,
@@ -33,6 +34,7 @@ from guidance.severity import (
 )
 
 Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
+Subject = Literal["rule", "version", "document"]
 Presence = Literal["changed", "added", "removed", "reordered"]
 Question = Literal["versions", "in-force", "revisions", "corrections"]
 
@@ -70,7 +72,8 @@ class Ending:
     """Why a rule stands on the older side only: a word of the field, and the rules that took its place.
 
     Besides the words of docs/vocabulary.md: `corrected` (the same version, recorded anew without it), `dropped`
-    (a later version does not have it, and no act says why), `not-yet` (only the later version has it).
+    (a later version does not have it, and no act says why), `not-yet` (the sides stand backward in time, and only the
+    later one has it).
     """
 
     how: str
@@ -78,9 +81,9 @@ class Ending:
 
 
 class Change(NamedTuple):
-    """One rule, or one member of the version beside its rules, that differs."""
+    """One rule, or one member of the version beside its rules, or of the document itself, that differs."""
 
-    subject: Literal["rule", "version"]
+    subject: Subject
     name: str
     """The rule's id, or the member's name."""
     kind: Kind
@@ -127,6 +130,7 @@ class Side:
     """One of the two states: the version and its hash, none where nothing stood; `asked` is the caller's own."""
 
     version: str | None
+    """None for the document itself, too."""
     sha256: str | None
     asked: Mapping[str, Json] = field(default_factory=dict)
 
@@ -161,21 +165,22 @@ def compare(
     question: Question = "versions",
     asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
     hashes: tuple[str | None, str | None] = (None, None),
+    backward: bool = False,
     table: Table = TABLE,
 ) -> Diff:
     """Every change from one state of a document to another; None stands for a state in which nothing stood.
 
     States are version bodies as recorded; their rules may be only those that hold on a day. `question` and `asked`
     say for what, and in whose words, and are handed through; `hashes` are those of the canonical bytes, where they are
-    known. Raises BadParameter for two documents, InvalidDocument for a rule id that stands twice, and Unaccounted where
-    the sides differ in something that cannot be shown.
+    known; `backward` says that `new` was recorded before `old`. Raises BadParameter for two documents, InvalidDocument
+    for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
     """
     document = _document(old, new)
     sides = _side(old, asked[0], hashes[0]), _side(new, asked[1], hashes[1])
-    aligned = _aligned(old or {}, new or {})
+    aligned = _aligned(old or {}, new or {}, _time(old, new, question, asked, backward))
     found: tuple[Change, ...] = ()
     if sides[0].sha256 != sides[1].sha256:
-        found = (*_in_version(old, new, table), *_in_rules(aligned, table))
+        found = (*_beside("version", old, new, table), *_in_rules(aligned, table))
         if not found:
             raise Unaccounted(f"{sides[0].version} and {sides[1].version}", "they differ, and no change was found")
     touched = {change.name for change in found if change.subject == "rule"}
@@ -186,6 +191,31 @@ def compare(
         new=sides[1],
         changes=found,
         unchanged=len(aligned.new.keys() - touched),
+        table=table.sha256,
+    )
+
+
+def compare_documents(
+    old: Body | None,
+    new: Body | None,
+    *,
+    question: Question = "revisions",
+    asked: tuple[Mapping[str, Json], Mapping[str, Json]] = ({}, {}),
+    table: Table = TABLE,
+) -> Diff:
+    """Every change in what a document says of itself, beside its versions; otherwise as `compare`."""
+    first, second = (_digest(side) if side else None for side in (old, new))
+    name = (new or old or {}).get("id")
+    found = tuple(_beside("document", old, new, table)) if first != second else ()
+    if first != second and not found:
+        raise Unaccounted(f"the document {name}", "its two sides differ, and no change was found")
+    return Diff(
+        question=question,
+        document=name,
+        old=Side(None, first, asked[0]),
+        new=Side(None, second, asked[1]),
+        changes=found,
+        unchanged=0,
         table=table.sha256,
     )
 
@@ -229,7 +259,11 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 def _side(body: Body | None, asked: Mapping[str, Json], digest: str | None) -> Side:
     if body is None:
         return Side(None, None, asked)
-    return Side(f"{body['document']}@{body['number']}", digest or sha256(canonical(body)).hexdigest(), asked)
+    return Side(f"{body['document']}@{body['number']}", digest or _digest(body), asked)
+
+
+def _digest(body: Body) -> str:
+    return sha256(canonical(body)).hexdigest()
 
 
 def _document(old: Body | None, new: Body | None) -> str | None:
@@ -242,11 +276,34 @@ def _document(old: Body | None, new: Body | None) -> str | None:
 # --- rules, by id ----------------------------------------------------------------------------------------
 
 
+class _Time(NamedTuple):
+    """How the sides lie to each other in the time that is asked about."""
+
+    backward: bool
+    """Whether the newer side is the earlier one."""
+    again: bool
+    """Whether the newer side is the same version, or none in place of it, as another revision records it."""
+    days: tuple[str, str] | None
+    """The two days, where days were asked for."""
+
+
+def _time(
+    old: Body | None, new: Body | None, question: Question, asked: tuple[Mapping[str, Json], ...], backward: bool
+) -> _Time:
+    if question == "in-force" and all("on" in side for side in asked):
+        first, second = (str(side["on"]) for side in asked)
+        return _Time(first > second, False, (first, second))
+    if old is None or new is None:
+        return _Time(backward, question == "corrections", None)
+    return _Time(backward or old["number"] > new["number"], old["number"] == new["number"], None)
+
+
 class _Aligned(NamedTuple):
     """The rules of both sides by id, what moved, and which take the place of which."""
 
     before: Body
     after: Body
+    time: _Time
     old: dict[str, Body]
     new: dict[str, Body]
     moved: set[str]
@@ -256,7 +313,7 @@ class _Aligned(NamedTuple):
     """Older rules by the id of a newer one."""
 
 
-def _aligned(before: Body, after: Body) -> _Aligned:
+def _aligned(before: Body, after: Body, time: _Time) -> _Aligned:
     old, new = _by_id(before), _by_id(after)
     shared = moved([rule for rule in old if rule in new], [rule for rule in new if rule in old])
     links = sorted({*_links(new, old), *((was, now) for now, was in _links(old, new))})
@@ -265,7 +322,7 @@ def _aligned(before: Body, after: Body) -> _Aligned:
     for was, now in links:
         successors.setdefault(was, []).append(now)
         predecessors.setdefault(now, []).append(was)
-    return _Aligned(before, after, old, new, shared, successors, predecessors)
+    return _Aligned(before, after, time, old, new, shared, successors, predecessors)
 
 
 def _by_id(body: Body) -> dict[str, Body]:
@@ -367,18 +424,25 @@ def _removed(rule: Body, aligned: _Aligned, table: Table) -> Change:
 
 
 def _ending(rule: Body, by: Sequence[str], aligned: _Aligned) -> Ending:
-    before, after = aligned.before.get("number"), aligned.after.get("number")
-    if before is not None and after is not None and before > after:
+    """By the days that were asked for; else by the numbers of the versions and by which was recorded later."""
+    time = aligned.time
+    if time.backward:
         return Ending("not-yet")
     if by:
         return Ending("superseded", tuple(by))
-    if before == after:
+    if time.again:
         return Ending("corrected")
-    for commencements in (rule.get("commencements", ()), aligned.before.get("commencements", ())):
-        words = {one["ends"] for one in commencements if "ends" in one} - {"superseded"}
-        if len(words) == 1:
-            return Ending(words.pop())
-    return Ending("dropped")
+    whole = [one for one in aligned.before.get("commencements", ()) if one.get("ends") != "superseded"]
+    return Ending(_ended(rule.get("commencements", ()), time.days) or _ended(whole, time.days) or "dropped")
+
+
+def _ended(commencements: Iterable[Body], days: tuple[str, str] | None) -> str | None:
+    """The word for the one end that is recorded, or for the last between two days."""
+    ends = sorted((one["to"], one["ends"]) for one in commencements if "ends" in one)
+    if days is None:
+        return ends[0][1] if len({word for _, word in ends}) == 1 else None
+    first, last = days
+    return next((word for to, word in reversed(ends) if first[: len(to)] <= to <= last), None)
 
 
 def _changed(old: Body, new: Body, aligned: _Aligned, table: Table) -> Change:
@@ -439,16 +503,17 @@ def _findings(pair: Pair, fields: Sequence[Field], claimed: bool) -> list[Findin
     return [*in_rule(pair, tuple(members), texts, claimed), *orders]
 
 
-# --- the version beside its rules ------------------------------------------------------------------------
+# --- the version beside its rules, and the document ------------------------------------------------------
 
 
 _MEMBERS: Final = ("number", "title", "stage", "status", "status_note", "commencements", "medicines", "note")
 """What a reader asks first; the rest follows by name."""
 
 
-def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
+def _beside(subject: Subject, old: Body | None, new: Body | None, table: Table) -> Iterator[Change]:
+    """Every member that differs in a version beside its rules, or in a document; or that it came or went as a whole."""
     if old is None or new is None:
-        yield _of_version(old, new, table)
+        yield _of_whole(subject, old, new, table)
         return
     names = [name for name in _MEMBERS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
@@ -457,29 +522,31 @@ def _in_version(old: Body | None, new: Body | None, table: Table) -> Iterator[Ch
         fields.setdefault(one.member, []).append(one)
     for name in names:
         if name in fields:
-            yield _of_member(name, tuple(fields[name]), old, new, table)
+            yield _of_member(subject, name, tuple(fields[name]), old, new, table)
 
 
 def _beside_rules(body: Body) -> dict[str, Json]:
     return {name: value for name, value in body.items() if name != "rules"}
 
 
-def _of_version(old: Body | None, new: Body | None, table: Table) -> Change:
-    """The change from nothing to a version, or to nothing."""
+def _of_whole(subject: Subject, old: Body | None, new: Body | None, table: Table) -> Change:
+    """The change from nothing to a version or document, or to nothing."""
     body = new or old or {}
     kind: Literal["added", "removed"] = "added" if old is None else "removed"
     one = Field("", kind, new=_beside_rules(body)) if old is None else Field("", kind, old=_beside_rules(body))
-    effects = judged([Finding("version-began" if old is None else "version-ended", "")], [], table)
-    return Change("version", "version", kind, body["title"], fields=(one,), effects=effects)
+    effects = judged([Finding(f"{subject}-began" if old is None else f"{subject}-ended", "")], [], table)
+    return Change(subject, subject, kind, body["title"], fields=(one,), effects=effects)
 
 
-def _of_member(name: str, fields: tuple[Field, ...], old: Body, new: Body, table: Table) -> Change:
+def _of_member(subject: Subject, name: str, fields: tuple[Field, ...], old: Body, new: Body, table: Table) -> Change:
     findings = [Finding("reordered", one.pointer) for one in fields if one.change == "reordered"]
-    if len(findings) < len(fields):
+    if subject == "document":
+        findings += in_document(name)
+    elif len(findings) < len(fields):
         findings += in_version(name, old, new)
-    is_text = name in {"title", "note", "status_note"} and fields[0].change == "changed"
+    is_text = name in {"title", "note", "status_note", "about"} and fields[0].change == "changed"
     return Change(
-        subject="version",
+        subject=subject,
         name=name,
         kind="added" if name not in old else "removed" if name not in new else "changed",
         title=name.replace("_", " ").capitalize(),

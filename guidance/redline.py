@@ -20,28 +20,60 @@ Moves = dict[str, int]
 _Block = tuple[bool, int, int, int, int]
 """Whether it is the same, and its pieces: [i1, i2) of the old text and [j1, j2) of the new."""
 
+
+def _words(*lines: str) -> dict[str, str]:
+    """Each word of the lines with the one that stands for it: of several with strokes between, the first."""
+    found = [forms.split("/") for line in lines for forms in line.split()]
+    return {word: forms[0] for forms in found for word in forms}
+
+
+_ONES: Final = "zero one two three four five six seven eight nine ten eleven twelve"
+_TEENS: Final = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety hundred"
 NUMBER_WORDS: Final[dict[str, str]] = {
-    **{word: str(number) for number, word in enumerate(("zero", "one", "two", "three", "four", "five", "six"))},
-    **{word: str(number) for number, word in enumerate(("seven", "eight", "nine", "ten", "eleven", "twelve"), 7)},
+    **{word: str(number) for number, word in enumerate(_words(_ONES, _TEENS))},
+    **{word: str(number) for number, word in zip(range(20, 101, 10), _words(_TENS), strict=True)},
     "once": "1",
     "twice": "2",
     "thrice": "3",
     "half": "0.5",
+    "½": "0.5",
+    "quarter": "0.25",
+    "¼": "0.25",
+    "¾": "0.75",
     "double": "2",
 }
-DECIDING: Final[dict[str, frozenset[str]]] = {
-    "negations": frozenset(
-        {"not", "no", "never", "none", "neither", "nor", "cannot", "without", "except", "unless", "nobody", "nothing"}
+DECIDING: Final[dict[str, dict[str, str]]] = {
+    "numerals": _words("ii iii iv vi vii viii ix xi xii dozen thousand million"),
+    "ordinals": _words("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"),
+    "units": _words(
+        "kg mg μg mcg ng ml dl iu mmol kilogram gram milligram microgram nanogram litre/liter millilitre/milliliter",
+        "percent tablet capsule drop ampoule/ampule vial sachet puff patch/patches syringe spray teaspoon",
+        "suppository/suppositories minute hour day night week fortnight month year",
     ),
-    "duties": frozenset(
-        {"must", "should", "may", "shall", "can", "could", "might", "need", "needs", "only", "contraindicated"}
+    "frequencies": _words(
+        "hourly daily nightly weekly fortnightly monthly quarterly yearly annually/annual biweekly bimonthly every",
+        "always often frequently/frequent sometimes occasionally/occasional rarely/rare seldom continuously/continuous",
     ),
-    "connectives": frozenset({"and", "or", "either", "both"}),
+    "times": _words("before after during until since within while earlier later morning evening bedtime"),
+    "comparisons": _words(
+        "least most more less fewer greater higher lower above below over under up longer shorter minimum maximum",
+        "exceed/exceeded/exceeding",
+    ),
+    "directions": _words(
+        "increase/increased/increasing decrease/decreased/decreasing reduce/reduced/reducing raise/raised/raising",
+        "rise/rising fall/falling lowered/lowering halve/halved/halving doubled/doubling start/started/starting",
+        "stop/stopped/stopping continue/continued/continuing discontinue/discontinued/discontinuing",
+        "interrupt/interrupted/interrupting resume/resumed/resuming withhold/withheld/withholding",
+    ),
+    "negations": _words("not no never none neither nor cannot without except unless nobody nothing"),
+    "duties": _words("must should may shall can could might need only contraindicated"),
+    "connectives": _words("and or either both"),
 }
 """Words that decide what a sentence means, by class. Numbers are such a class too, and are found by their form."""
 
 _CLASSES: Final = ("numbers", *DECIDING)
-_CLASS: Final = {word: what for what, words in DECIDING.items() for word in words}
+_CLASS: Final = {word: (what, told) for what, words in DECIDING.items() for word, told in words.items()}
 _QUANTITY: Final = re.compile(r"(?<=\w)[\s-]+(?=[^\W\d])")
 _PARTS: Final = re.compile(r"[\s/-]+")
 
@@ -53,16 +85,28 @@ _VERBS: Final = (
 
 def _any_case(words: Iterable[str]) -> str:
     """A pattern for any of the words, by first letter, so that most text fails at once; capital or not."""
-    starts = {first: [word[1:] for word in run] for first, run in groupby(sorted(words), key=itemgetter(0))}
+    starts = _by_start(words)
     letters = "".join(starts)
-    each = "|".join(f"[{first}{first.upper()}](?:{'|'.join(rest)})" for first, rest in starts.items())
+    each = "|".join(f"[{first}{first.upper()}]{_any_of(rest)}" for first, rest in starts.items())
     return f"(?=[{letters}{letters.upper()}])(?:{each})"
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern for any of the words, letter by letter, so that none is tried of which the start does not fit."""
+    each = [first + _any_of(rest) if first else "" for first, rest in _by_start(words, longest=True).items()]
+    return each[0] if len(each) == 1 else f"(?:{'|'.join(each)})"
+
+
+def _by_start(words: Iterable[str], longest: bool = False) -> dict[str, list[str]]:
+    """The words without their first letter, by that letter; the longer of two that begin alike first."""
+    runs = groupby(sorted(words, reverse=longest), key=lambda word: word[:1])
+    return {first: [word[1:] for word in run] for first, run in runs}
 
 
 _SIMPLE_UNIT: Final = (
     r"(?:%|‰|°C|[×x]\s?ULN|percent|per\scent|times|mmHg|mmol|[µμn]mol|mol|[kmµμn]?g|mcg|[mµμd]?[lL]|[kmc]?m²?|M?IU|U"
-    r"|msec|ms|milligrams?|grams?|millilit(?:re|er)s?|seconds?|minutes?|min|hours?|h|days?|d|weeks?|months?|years?"
-    r"|doses?|tablets?|infusions?|courses?|cycles?)"
+    r"|msec|ms|(?:kilo|milli|micro|nano)?grams?|(?:milli)?lit(?:re|er)s?|seconds?|minutes?|min|hours?|h|days?|d|weeks?"
+    r"|months?|years?|doses?|tablets?|capsules?|drops?|ampoules?|vials?|sachets?|puffs?|infusions?|courses?|cycles?)"
 )
 _UNIT: Final = rf"(?:[\s-]?{_SIMPLE_UNIT}(?:/{_SIMPLE_UNIT})*+(?!\w))"
 _DIGITS: Final = r"\d++(?:[.,:/]\d++)*+"
@@ -130,7 +174,7 @@ def moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
 
 
 def contradictions(old: str, new: str) -> tuple[str, ...]:
-    """What a claim that only the wording differs cannot explain: numbers, negations, duties, and/or."""
+    """What a claim that only the wording differs cannot explain: numbers, units, frequencies, negations…"""
     before, after = _telling(old), _telling(new)
     sides = ((what, before.get(what, []), after.get(what, [])) for what in _CLASSES)
     return tuple(_difference(what, was, now) for what, was, now in sides if was != now)
@@ -149,16 +193,16 @@ def _told(token: str) -> tuple[tuple[str, str], ...]:
     """What one token decides: nothing, a number, or each part of a compound: "and/or", "must not"."""
     word = token.rstrip()
     head, *unit = _QUANTITY.split(word, maxsplit=1)
-    if head in NUMBER_WORDS or any(map(str.isdigit, word)):
+    if head in NUMBER_WORDS or any(map(str.isnumeric, word)):
         units = (name[:-1] if len(name) > 3 and name.endswith("s") else name for name in unit)
         return (("numbers", " ".join((NUMBER_WORDS.get(head, head), *units))),)
     return tuple(filter(None, map(_decided, _PARTS.split(word))))
 
 
 def _decided(part: str) -> tuple[str, str] | None:
-    """The class of a word, and the word; None for one that decides nothing."""
-    if part in _CLASS:
-        return _CLASS[part], part
+    """The class of a word, of one or of several, and what is told of it; None for one that decides nothing."""
+    if found := _CLASS.get(part) or _CLASS.get(part.removesuffix("s")):
+        return found
     return ("negations", "not") if part.endswith(("n't", "n’t")) else None
 
 

@@ -587,6 +587,18 @@ _OF_VERSION: Final[Mapping[str, str]] = {
 }
 
 
+def in_document(member: str) -> list[Finding]:
+    """What changed in a document beside its versions, in one of its members."""
+    return [Finding(_OF_DOCUMENT.get(member, "document-changed"), f"/{_escaped(member)}")]
+
+
+_OF_DOCUMENT: Final[Mapping[str, str]] = {
+    "title": "title-changed",
+    "jurisdictions": "document-places-changed",
+    "note": "note-changed",
+}
+
+
 def of_one(rule: Body, others: Iterable[Body], word: Literal["added", "removed"]) -> Finding:
     """What a rule does that stands on one side only; `others` are the rules of the other side."""
     if rule["kind"] == "indication":

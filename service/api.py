@@ -164,8 +164,7 @@ def diff(authority: str, name: str) -> Response:
 @V1.get("/diff")
 def changed() -> Response:
     given = asked("from", "to", "on", "at", "from_at", "to_at", "jurisdiction", "medicine", "authority")
-    kept = ("at", "jurisdiction", "medicine", "authority")
-    seen = register({name: given[name] for name in kept if name in given}, desk().clock())
+    seen = register({name: given[name] for name in ("at", "jurisdiction") if name in given}, desk().clock())
     return send(seen, given, once(comparing.across(seen, given)), patch=lambda: comparing.no_patch(given))
 
 

@@ -12,8 +12,8 @@ import orjson
 
 from guidance import changes
 from guidance.changes import Diff, Question
-from guidance.errors import BadParameter
-from guidance.model import Json, Sides, day_of, sha256
+from guidance.errors import BadParameter, UnknownDocument
+from guidance.model import Json, Sides, canonical, day_of, sha256
 from guidance.register import scope
 from guidance.vocabulary import within
 from service import answers, params
@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sides, and what sets their changes apart from others in one answer: places, or the version."""
+    """Two sides, and what sets their changes apart from others in one answer: places, the version, or the document."""
 
     old: State
     new: State
@@ -66,16 +66,21 @@ def diffs(register: Register, name: str, given: Mapping[str, str]) -> list[tuple
 def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
     """RFC 6902 operations from one side to the other, verified; raises BadParameter where there is not one pair."""
     _, _, pairs = _asked(register, name, given)
-    if len(pairs) != 1 or pairs[0].old.body is None or pairs[0].new.body is None:
+    if len(pairs) != 1 or "document" in pairs[0].tags or pairs[0].old.body is None or pairs[0].new.body is None:
         return no_patch(given)
     return changes.patch(pairs[0].old.body, pairs[0].new.body)
 
 
 def sides(register: Register, name: str, given: Mapping[str, str]) -> list[Sides]:
-    """The states that a diff compares, pair by pair, those that differ."""
+    """The versions that a diff compares, pair by pair, those that differ."""
     _, _, pairs = _asked(register, name, given)
-    differing = [pair for pair in pairs if pair.old.body != pair.new.body]
+    differing = [pair for pair in pairs if "document" not in pair.tags and _differ(pair.old.body, pair.new.body)]
     return [Sides(pair.old.body, pair.new.body, pair.tags.get("jurisdictions", ())) for pair in differing]
+
+
+def _differ(old: Json, new: Json) -> bool:
+    """Whether two bodies are other bytes: 3 and 3.0 are."""
+    return old is not new and canonical(old) != canonical(new)
 
 
 def no_patch(given: Mapping[str, str]) -> Json:
@@ -166,7 +171,7 @@ def _pairs(name: str, looked: _Looked) -> list[Pair]:
 
 
 def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
-    """A pair for each place of the question; places whose two sides are the same as another's go with that one."""
+    """A pair for each place that a side names; places whose two sides are the same as another's go with that one."""
     found: dict[tuple[int, str, int, str], tuple[State, State, list[str]]] = {}
     read: answers.Reading = {}
     sides = [answers.in_force(side, name, read) for side in (old, new)]
@@ -179,21 +184,37 @@ def _of_days(name: str, old: Register, new: Register) -> list[Pair]:
 
 
 def _of_day(side: Mapping[str, answers.InForce], seen: Register, place: str) -> State:
+    """What one side says of a place, be it in the words of the nearest whole that it names: the law of the EU is
+    that of Germany until Germany has a word of its own."""
     revision = seen.revision.id if seen.revision else None
     asked = {"on": seen.question.on.isoformat() if seen.question.on else None, "revision": revision}
-    if place not in side:
+    nearest = next((one for one in within(place) if one in side), None)
+    if nearest is None:
         return State(None, {**asked, "state": "nothing-recorded"}, seen.position)
-    state, (body, digest) = side[place]
+    state, (body, digest) = side[nearest]
     return State(body, {**asked, "state": state}, seen.position, digest)
 
 
 def _of_revisions(name: str, old: Register, new: Register) -> list[Pair]:
-    """A pair for each version of the document that either revision has."""
+    """The document itself where it differs, and a pair for each version of it that either revision has."""
     before, after = (dict(side.archive.index.version_contents(name, side.position)) for side in (old, new))
+    itself = Pair(_of_document(name, old), _of_document(name, new), {"document": name})
     return [
-        Pair(_recorded(before, old, number), _recorded(after, new, number), {"version": number})
-        for number in sorted({*before, *after})
+        *([itself] if itself.old.sha256 != itself.new.sha256 else []),
+        *(
+            Pair(_recorded(before, old, number), _recorded(after, new, number), {"version": number})
+            for number in sorted({*before, *after})
+        ),
     ]
+
+
+def _of_document(name: str, seen: Register) -> State:
+    asked = {"revision": seen.revision.id if seen.revision else None}
+    try:
+        content, _ = seen.archive.index.document_row(name, seen.position)
+    except UnknownDocument:
+        return State(None, asked, seen.position)
+    return State(orjson.loads(content), asked, seen.position, sha256(content))
 
 
 def _recorded(contents: Mapping[int, bytes], seen: Register, number: int) -> State:
@@ -210,8 +231,18 @@ Tagged = list[tuple[Mapping[str, Json], Diff]]
 
 def _diff(register: Register, question: Question, pair: Pair) -> Diff:
     old, new = pair.old, pair.new
-    asked, hashes = (old.asked, new.asked), (old.sha256, new.sha256)
-    return changes.compare(old.body, new.body, question=question, asked=asked, hashes=hashes, table=register.table)
+    if "document" in pair.tags:
+        asked = old.asked, new.asked
+        return changes.compare_documents(old.body, new.body, question=question, asked=asked, table=register.table)
+    return changes.compare(
+        old.body,
+        new.body,
+        question=question,
+        asked=(old.asked, new.asked),
+        hashes=(old.sha256, new.sha256),
+        backward=old.position > new.position,
+        table=register.table,
+    )
 
 
 def _compared(register: Register, name: str, question: Question, pairs: Sequence[Pair]) -> Json:
@@ -236,10 +267,11 @@ def _sides(register: Register, pair: Pair, diff: Diff) -> Json:
 
 
 def _act(register: Register, state: State) -> Json:
-    """Who recorded the version of a side as it stands there, when and why."""
+    """Who recorded the version of a side, or the document itself, as it stands there, when and why."""
     if state.body is None:
         return None
-    return register.archive.index.act_on(state.body["document"], state.body["number"], state.position)
+    name, number = (state.body["document"], state.body["number"]) if "number" in state.body else (state.body["id"], 0)
+    return register.archive.index.act_on(name, number, state.position)
 
 
 def _distinct(found: Tagged) -> list[Json]:
@@ -271,7 +303,11 @@ def _wholes(named: tuple[str, ...], spoken: frozenset[str]) -> list[str]:
 
 
 def across(register: Register, given: Mapping[str, str]) -> Json:
-    """The changes in every document that the question is about, those that changed only; raises BadParameter."""
+    """The changes in every document, or in those of a medicine and of an authority; only those that changed.
+
+    Raises BadParameter, UnknownRevision, UnknownMedicine, UnknownAuthority.
+    """
+    register = _narrowed(register, given)
     looked = _looked(register, given)
     names = _candidates(register, looked)
     if len(names) > DOCUMENTS_LIMIT:
@@ -288,18 +324,26 @@ def across(register: Register, given: Mapping[str, str]) -> Json:
     return {**head, "asked": asked, **said, "documents": found}
 
 
+def _narrowed(register: Register, given: Mapping[str, str]) -> Register:
+    """The same question, of one medicine and one authority where they are named."""
+    medicine, authority = (params.segment(given.get(name), name) for name in ("medicine", "authority"))
+    return register._replace(question=register.question._replace(medicine=medicine, authority=authority))
+
+
 def _candidates(register: Register, looked: _Looked) -> list[str]:
-    """The documents that can have changed between the two sides."""
+    """The documents that can have changed between the two sides, be they about the medicine on one side only."""
     index = register.archive.index
     if looked.question == "in-force":
         low, high = sorted((looked.old.day().toordinal(), looked.new.day().toordinal()))
         names = index.turning(low, high, register.position)
     else:
         names = index.touched_between(*sorted((looked.old.position, looked.new.position)))
-    wanted = answers.names(register)
-    if wanted is None:
+    wanted = [answers.names(side) for side in (looked.old, looked.new)]
+    if None in wanted:
         return names
-    kept = set(wanted)
+    kept = {name for side in wanted for name in side or ()}
+    if not kept:
+        register.about()
     return [name for name in names if name in kept]
 
 

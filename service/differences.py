@@ -35,7 +35,7 @@ ENDINGS: Final = {
     "superseded": "Superseded by another rule",
     "corrected": "Taken out by a correction of the same version",
     "dropped": "Left out of the later version; no act says why",
-    "not-yet": "Only the later version has it",
+    "not-yet": "Only the later of the two has it",
 }
 NAMES: Final = {
     "cohort": "For whom",
@@ -125,7 +125,7 @@ def effects(item: Json) -> list[dict[str, Any]]:
 
 def said(item: Json) -> str:
     """What happened, in two or three words."""
-    if item["subject"] == "version":
+    if item["subject"] != "rule":
         return KINDS[item["kind"]]
     kind = (item.get("rule_kind") or "rule").capitalize()
     return f"{kind} {KINDS[item['kind']].lower()}"
@@ -241,6 +241,8 @@ def _side(sides: Sequence[Json], item: Json) -> Json:
     """The pair of states in which a change was found."""
     if "version" in item:
         return next(side for side in sides if side["version"] == item["version"])
+    if "document" in item:
+        return next(side for side in sides if "document" in side)
     named = set(item.get("jurisdictions", ()))
     return next((side for side in sides if named & set(side.get("jurisdictions", ()))), sides[0])
 

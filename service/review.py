@@ -176,6 +176,8 @@ def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], 
 
     def acts(change: Mapping[str, Any]) -> dict[str, Any]:
         sides = change["side"]
+        if change["subject"] == "document":
+            return {"recording": sides["new"]["recorded"] or sides["old"]["recorded"], "in_force": None}
         side = sides["new"] if sides["new"]["version"] else sides["old"]
         number, position = int(side["version"].partition("@")[2]), _position(seen, side)
         return {
@@ -221,9 +223,8 @@ def changes() -> Response:
     sides = visit.asked(*SIDES) or _lately(visit)
     own = visit.asked("on") if given else {}
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
-    question = visit.seen.question._replace(medicine=filters["medicine"], authority=filters["authority"])
-    narrowed = visit.seen._replace(question=question).about()
-    answer = plain(comparing.across(narrowed, {**sides, **own}))
+    narrowing = {name: value for name, value in filters.items() if value}
+    answer = plain(comparing.across(visit.seen, {**sides, **own, **narrowing}))
     if "@" in "".join(sides.values()):
         raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
     told = {

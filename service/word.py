@@ -166,16 +166,17 @@ def _part(made: _Tracked, part: Json) -> None:
 
 def _side(side: Json) -> str:
     places = ", ".join(side.get("jurisdictions", ()))
-    old, new = (_state(side[name]) for name in ("old", "new"))
+    old, new = (_state(side[name], side.get("document")) for name in ("old", "new"))
     return f"{places + ': ' if places else ''}{old} → {new}"
 
 
-def _state(state: Json) -> str:
-    """One side in a line: the version, how it was asked for, and the hash that a signature can rest on."""
+def _state(state: Json, document: str | None) -> str:
+    """One side in a line: what was compared, how it was asked for, and the hash that a signature can rest on."""
     asked = ", ".join(f"{name} {value}" for name, value in state["asked"].items() if value)
     act = state.get("recorded")
     recorded = f"; recorded {act['recorded_at']} by {act['author']}: {act['reason']}" if act else ""
-    return f"{state['version'] or 'nothing'} ({asked}; sha256 {state['sha256'] or 'none'}{recorded})"
+    what = state["version"] or (document if state["sha256"] else None)
+    return f"{what or 'nothing'} ({asked}; sha256 {state['sha256'] or 'none'}{recorded})"
 
 
 def _change(made: _Tracked, change: Json) -> None:

@@ -102,7 +102,7 @@ def log(document: str | None, data: str | None, at: str | None, limit: int, as_j
 def diff(document: str | None, data: str | None, form: str | None, as_json: bool, **given: str | None) -> None:
     """What changed between two versions of a DOCUMENT; or in it, or everywhere, between two days or revisions."""
     told = {name.rstrip("_"): value for name, value in given.items() if value is not None}
-    kept = {name: told[name] for name in ("at", "jurisdiction", "medicine") if name in told}
+    kept = {name: told[name] for name in ("at", "jurisdiction") if name in told}
     seen = asked(opened(data), config.load({"data": data}), **kept)
     if document is not None and "medicine" in told:
         raise BadParameter("--medicine", told["medicine"], "does not go with a document")

@@ -740,6 +740,48 @@ def test_a_removed_rule_says_how_it_ended(members: dict[str, str], number: int, 
     assert rules_only(compare(old, new))["a"].ending == changes.Ending(how)
 
 
+def ended(old: dict[str, Json], new: dict[str, Json] | None, first: str, last: str) -> str | None:
+    """How rule a ended between two days."""
+    diff = compare(old, new, question="in-force", asked=({"on": first}, {"on": last}))
+    check(diff)
+    found = rules_only(diff)["a"].ending
+    return found.how if found else None
+
+
+def stretch(start: str, to: str, ends: str) -> dict[str, Json]:
+    return {"jurisdictions": ["EU"], "from": start, "to": to, "ends": ends, "basis": "x"}
+
+
+def test_a_rule_that_ended_by_itself_is_not_told_as_corrected() -> None:
+    own = [stretch("2020-01-16", "2020-03", "suspended"), stretch("2020-09-01", "2021-01-01", "expired")]
+    old, new = version(rule("a", commencements=own), rule("b")), version(rule("b"))
+    assert ended(old, new, "2020-12-31", "2021-01-01") == "expired"
+    assert ended(old, new, "2020-03-31", "2020-04-01") == "suspended"
+    assert ended(new, version(rule("a"), rule("b")), "2021-01-01", "2020-12-31") is None
+    assert ended(old, new, "2021-01-01", "2020-01-01") == "not-yet"
+    assert ended(version(rule("a"), commencements=[own[1]]), None, "2020-12-31", "2021-01-01") == "expired"
+
+
+def test_between_days_time_says_which_side_is_later_and_not_the_number() -> None:
+    whole = [stretch("2021-01-01", "2030-01-01", "expired")]
+    started_first = version(rule("a"), rule("b"), number=3, commencements=whole)
+    started_later = version(rule("b"), number=2)
+    assert ended(started_first, started_later, "2021-12-31", "2022-01-01") == "dropped"
+    assert ended(version(rule("a"), number=2), version(rule("b"), number=3), "2022-01-01", "2021-12-31") == "not-yet"
+
+
+@pytest.mark.parametrize("question", ["revisions", "corrections"])
+def test_between_revisions_a_rule_was_taken_out_by_the_later_of_them(question: changes.Question) -> None:
+    ends = [stretch("2020-01-16", "2021-01-01", "expired")]
+    old, new = version(rule("a"), rule("b"), commencements=ends), version(rule("b"), commencements=ends)
+    asked: Json = ({"on": "2020-06-01"}, {"on": "2020-06-01"})
+    for backward, how in ((False, "corrected"), (True, "not-yet")):
+        diff = compare(old, new, question=question, asked=asked, backward=backward)
+        assert rules_only(diff)["a"].ending == changes.Ending(how)
+    nothing = compare(old, None, question="corrections", asked=asked)
+    assert rules_only(nothing)["a"].ending == changes.Ending("corrected")
+
+
 def test_an_indication_within_one_that_stood_relaxes_nothing() -> None:
     wide = rule("wide", **ALLOWS, population={"include": criteria("rrms")})
     narrow = rule("narrow", **ALLOWS, population={"include": criteria("rrms", "active")}, thresholds=threshold(">=", 1))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guidance.redline import DECIDING, NUMBER_WORDS, Segment, contradictions, moved, redline, tokens
+from guidance.redline import _TINY, DECIDING, NUMBER_WORDS, Segment, contradictions, moved, redline, tokens
 
 QUICK = settings(max_examples=150, deadline=None)
 
@@ -79,7 +79,10 @@ def test_every_moved_sentence_is_deleted_once_and_inserted_once_with_one_number(
 
 @pytest.mark.parametrize(
     "quantity",
-    ["5 mg/kg", "48 months", "48-month", "≥ 2 × ULN", "1,000 IU/mL", "12–24 months", "3.5%", "two years", "< 100 mmHg"],
+    [
+        *("5 mg/kg", "48 months", "48-month", "≥ 2 × ULN", "1,000 IU/mL", "12–24 months", "3.5%", "two years"),
+        *("< 100 mmHg", "5 micrograms", "4 drops", "twenty mg", "½ tablet"),
+    ],
 )
 def test_a_number_and_its_unit_are_one_token(quantity: str) -> None:
     assert f"{quantity} " in tokens(f"At least {quantity} daily")
@@ -146,9 +149,27 @@ def test_a_text_that_came_or_went_is_one_segment() -> None:
         ("fever and rash", "fever or rash", ["connectives"]),
         ("fever and/or rash", "fever and rash", ["connectives"]),
         ("CYP3A4 inhibitors", "CYP2D6 inhibitors", ["numbers"]),
+        ("5 micrograms", "5 nanograms", ["numbers"]),
+        ("4 drops", "4 ampoules", ["numbers"]),
+        ("½ tablet", "¼ tablet", ["numbers"]),
+        ("⅓ of it", "⅔ of it", ["numbers"]),
+        ("twenty mg", "thirty mg", ["numbers"]),
+        ("forty-one mg", "forty-two mg", ["numbers"]),
+        ("type II", "type IV", ["numerals"]),
+        ("the first dose", "the third dose", ["ordinals"]),
+        ("measured in micrograms", "measured in nanograms", ["units"]),
+        ("for some days", "for some weeks", ["units"]),
+        ("10 mg once weekly", "10 mg once daily", ["frequencies"]),
+        ("tested monthly", "tested yearly", ["frequencies"]),
+        ("often tested", "rarely tested", ["frequencies"]),
+        ("before the infusion", "after the infusion", ["times"]),
+        ("at least 5 mg", "at most 5 mg", ["comparisons"]),
+        ("more in adults", "less in adults", ["comparisons"]),
+        ("Increase the dose", "Decrease the dose", ["directions"]),
+        ("it is stopped", "it is continued", ["directions"]),
     ],
 )
-def test_a_changed_number_negation_duty_or_connective_contradicts_a_wording_claim(
+def test_a_changed_word_that_decides_a_meaning_contradicts_a_wording_claim(
     old: str, new: str, classes: list[str]
 ) -> None:
     assert [why.split()[0].rstrip(":") for why in contradictions(old, new)] == classes
@@ -161,6 +182,10 @@ def test_a_changed_number_negation_duty_or_connective_contradicts_a_wording_clai
         ("at least 2 courses", "At least two courses"),
         ("a 48-month course", "a course of 48 months"),
         ("don't give", "do not give"),
+        ("half of the dose", "½ of the dose"),
+        ("Twenty tablets", "20 tablets"),
+        ("Increase the dose.", "The dose is increased."),
+        ("each of the tablets", "each tablet"),
     ],
 )
 def test_other_words_for_the_same_do_not_contradict_it(old: str, new: str) -> None:
@@ -170,6 +195,19 @@ def test_other_words_for_the_same_do_not_contradict_it(old: str, new: str) -> No
 def test_every_deciding_word_and_number_word_is_a_token_of_its_own_or_within_one_that_shows_it() -> None:
     for word in [*NUMBER_WORDS, *(word for words in DECIDING.values() for word in words)]:
         assert any(word in token.split() for token in tokens(f"alpha {word} beta")), word
+
+
+def test_no_word_that_decides_a_meaning_is_skipped_between_two_changes() -> None:
+    assert _TINY.isdisjoint([*NUMBER_WORDS, *(word for words in DECIDING.values() for word in words)])
+
+
+def test_what_contradicts_a_claim_is_named_by_its_class() -> None:
+    assert contradictions("once weekly", "once daily") == ("frequencies: weekly became daily",)
+    assert contradictions("Give ½ tablet before it", "Give a tablet after it") == (
+        "numbers: 0.5 tablet became none",
+        "units: none became tablet",
+        "times: before became after",
+    )
 
 
 def test_the_moved_are_the_fewest_and_the_same_both_ways() -> None:
