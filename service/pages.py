@@ -460,4 +460,8 @@ def equip(app: Flask) -> None:
         places=views.places,
         medicine=views.name_of,
         system=views.system,
+        measure=views.measure,
+        cohort=views.cohort,
+        modality=views.modality,
+        unconfirmed=views.unconfirmed,
     )

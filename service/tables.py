@@ -13,6 +13,7 @@ from rich.text import Text
 
 from guidance.errors import NotFound
 from guidance.model import Json
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED
 
 PIPED_WIDTH = 160
 MARKS = {
@@ -78,7 +79,8 @@ def _said(told: Json) -> Text:
         text.append(f", version {told['version']}, {_until(told)}", style="default")
     unconfirmed = told.get("unconfirmed")
     if unconfirmed:
-        text.append(f" (not confirmed in a source: {', '.join(unconfirmed)})", style="yellow")
+        words = ", ".join(UNCONFIRMED[one] for one in unconfirmed)
+        text.append(f" (not confirmed in a source: {words})", style="yellow")
     if told.get("no_later_than"):
         text.append(f"\n  may be delayed, no later than {told['no_later_than']}", style="yellow")
     return text
@@ -97,7 +99,7 @@ def rules(answer: Json) -> None:
         for item in (item for item in answer["rules"] if item["document"] == told["document"]):
             rule = item["rule"]
             places = " ".join(item["jurisdictions"]) + "".join(f" (not {part})" for part in item["but_not"])
-            table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], places, rule["text"])
+            table.add_row(rule["id"], rule["kind"], *_bound(rule), places, _sentence(rule))
         if table.row_count:
             console.print(table)
     if not answer["documents"]:
@@ -149,8 +151,19 @@ def document(answer: Json) -> None:
 def _rules(console: Console, found: list[Json]) -> None:
     table = _table("rule", "kind", "modality", "for", "text")
     for rule in found:
-        table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], rule["text"])
+        table.add_row(rule["id"], rule["kind"], *_bound(rule), _sentence(rule))
     console.print(table)
+
+
+def _bound(rule: Json) -> tuple[str, str]:
+    """How a rule binds, and which patients it is about, in words."""
+    return MODALITIES[rule["modality"]].lower(), COHORTS[rule["cohort"]].lower()
+
+
+def _sentence(rule: Json) -> str:
+    """What a rule says, and how it is read where that is not plain."""
+    reading = rule.get("interpretation")
+    return f"{rule['text']}\nHow this is read: {reading}" if reading else str(rule["text"])
 
 
 def version(answer: Json) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from guidance.model import Document, Json, PartialDate
 from guidance.register import IN_FORCE, Span, coming, spans
-from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, outermost, within
+from guidance.vocabulary import AUTHORITIES, COHORTS, JURISDICTIONS, MODALITIES, UNCONFIRMED, outermost, within
 from service.timeline import Lane, Mark, Stretch
 
 To = Callable[..., str]
@@ -47,6 +47,8 @@ STATUSES: Final = {
     "withdrawn": "Withdrawn before it took effect.",
 }
 SYSTEMS: Final = {"atc": "ATC", "ema-product": "EMA product number", "eu-number": "EU number"}
+MEASURES: Final = {"prior-dmts": "earlier disease-modifying treatments"}
+"""What a threshold counts, where its id does not read as words."""
 COMMON: Final = ("EU", "UK", "GB", "NI", "CH", "EEA")
 
 
@@ -115,9 +117,33 @@ def name_of(inn: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence(text: str, *names: str | None) -> str:
+    """A text that begins as a sentence does, unless it begins with a name that is written as it is."""
+    first = text.partition(" ")[0]
+    return text if first in names or not first.isalpha() else f"{text[:1].upper()}{text[1:]}"
+
+
 def system(name: str) -> str:
     """A code system's name as people read it."""
     return SYSTEMS.get(name, name.replace("-", " "))
+
+
+def measure(name: str) -> str:
+    """What a threshold counts, as people read it."""
+    text = MEASURES.get(name, name.replace("-", " "))
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def cohort(name: str) -> str:
+    return COHORTS.get(name, name)
+
+
+def modality(name: str) -> str:
+    return MODALITIES.get(name, name)
+
+
+def unconfirmed(name: str) -> str:
+    return UNCONFIRMED.get(name, name)
 
 
 def authority(name: str) -> str:

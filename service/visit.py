@@ -63,10 +63,11 @@ class Visit:
         """The page. `home`: the place that the answer is for, where none was asked for."""
         asked = self.seen.question
         where = asked.jurisdiction or home or self.seen.home
+        unasked = "The document’s main place" if home else "Any place"
         frame = {
             **self.frame(home),
             "asof": {
-                **_asof(self.given, self.to, today(self.seen.now, where), "Its own place" if home else "Any place"),
+                **_asof(self.given, self.to, today(self.seen.now, where), unasked),
                 "on": self.seen.day(home).isoformat(),
                 "jurisdiction": asked.jurisdiction or home,
                 "next_change_on": next_change_on,
@@ -169,7 +170,7 @@ def error_page(problem: dict[str, Any]) -> Response:
         },
         "errors": [{"text": text, "href": f"#asof-{name}"} for name, text in errors.items()],
         "problem": problem,
-        "said": f"{said[:1].upper()}{said[1:]}",
+        "said": views.sentence(said, parameter),
         "known": problem["type"].removeprefix(problems.BASE),
     }
     return Response(render_template("error.html", **told), mimetype=HTML)

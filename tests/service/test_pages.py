@@ -212,8 +212,8 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
         ("/documents/ema/hes", "No later than 24 November 2023"),
         ("/documents/ema/valproate", "Nothing of this document applies."),
         ("/documents/ema/valproate", "It does in Germany."),
-        ("/documents/mhra/valproate", "Only in Great Britain Supply Must Everyone Dispense the original full pack"),
-        ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should Everyone Full packs as good practice"),
+        ("/documents/mhra/valproate", "Only in Great Britain Supply Must New and existing patients Dispense"),
+        ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should New and existing patients Full"),
         ("/documents/mhra/valproate?on=2023-12-01", "In Great Britain In force Dispense valproate in full packs"),
         ("/documents/mhra/isotretinoin?on=2026-01-21", "from 31 October 2023 until 21 January 2026, then repealed"),
         ("/documents/mhra/isotretinoin?on=2026-01-21", "Next known change: 22 January 2026"),
@@ -235,6 +235,30 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
 )
 def test_what_a_page_says(client: FlaskClient, address: str, said: str) -> None:
     assert said in page(client, address).text
+
+
+def test_what_a_rule_is_about_reads_right_whether_it_allows_or_forbids(client: FlaskClient) -> None:
+    forbidden = page(client, LEMTRADA).all("article", id="rule-stroke")[0].text
+    assert "Must not New and existing patients" in forbidden
+    assert "Applies where history of stroke" in forbidden
+    excepted = page(client, "/documents/mhra/fluoroquinolones").all("article", id="rule-others-inappropriate")[0].text
+    assert "Except where other antibiotics commonly recommended for the infection are inappropriate" in excepted
+    for read in (forbidden, excepted):
+        assert "Only where" not in read
+        assert "Not where" not in read
+
+
+@pytest.mark.parametrize("address", [LEMTRADA, f"{LEMTRADA}/versions/3", f"{LEMTRADA}/rules/coagulopathy"])
+def test_how_a_rule_is_read_stands_beside_it(client: FlaskClient, address: str) -> None:
+    assert "How this is read: The comma can be read two ways." in page(client, address).main.text
+
+
+def test_names_are_words_and_ids_are_left_as_they_are(client: FlaskClient) -> None:
+    told = page(client, "/documents/ema/fluoroquinolones").all("article", id="rule-suspension")[0].text
+    assert "Cinoxacin, Flumequine, Nalidixic acid, Pipemidic acid" in told
+    assert "Earlier disease-modifying treatments: at least 1" in page(client, LEMTRADA).main.text
+    assert "mhra/valproate has no version 9" in page(client, "/documents/mhra/valproate/versions/9", 404).main.text
+    assert "The document’s main place" in page(client, LEMTRADA).first("select").text
 
 
 def test_a_document_groups_its_rules_and_counts_them(client: FlaskClient) -> None:

@@ -110,7 +110,7 @@ def test_both_sides_and_the_question_stand_in_the_title(client: FlaskClient) -> 
         ("from_at=2026-02-02", "What the register recorded between the end of 2 February 2026 and now"),
         (
             "from_at=2026-02-02&on=2020-01-20",
-            "What the register said of 20 January 2020: the end of 2 February 2026 and now",
+            "What the register said of 20 January 2020, as known at the end of 2 February 2026 and now",
         ),
     ):
         read = page(client, f"{COMPARE}?{query}")
@@ -140,6 +140,23 @@ def test_a_redline_reads_as_exactly_the_older_and_the_newer_text(client: FlaskCl
         if change["subject"] == "rule" and change["segments"]:
             pair = tuple(side.get(change["name"], {"text": ""})["text"] for side in (older, newer))
             assert pair in found, change["name"]
+
+
+def test_fields_are_told_in_words_and_sources_by_their_titles(client: FlaskClient) -> None:
+    said = page(client, f"{COMPARE}?from=@2&to=@3&view=fields").main.text
+    assert "Threshold, earlier disease-modifying treatments, value" in said
+    assert "Source European Medicines Agency, Use of multiple sclerosis medicine Lemtrada restricted" in said
+    assert "Days, EU, not confirmed the first day" in said
+    for ugly in ("prior dmts", "Source, which", "unconfirmed: from", "Text follows the fields", "Everyone"):
+        assert ugly not in said, ugly
+
+
+@pytest.mark.parametrize("view", ["redline", "sides"])
+def test_a_rule_that_was_added_is_shown_with_how_it_binds_and_how_it_is_read(client: FlaskClient, view: str) -> None:
+    read = page(client, f"{COMPARE}?from=@2&to=@3&view={view}")
+    added = next(one.text for one in read.all("article") if "The comma can be read" in one.text)
+    assert "Must not · New and existing patients" in added
+    assert "How this is read: The comma can be read two ways." in added
 
 
 def test_views_are_plain_links_that_keep_the_sides(client: FlaskClient) -> None:
