@@ -72,6 +72,7 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
             "brands": _brands(one["documents"], one["inn"]),
             "documents": [_standing(visit, document, one["inn"]) for document in one["documents"][:IN_SIGHT]],
             "beyond": len(one["documents"][IN_SIGHT:]),
+            "unspoken": _unspoken(visit, one["documents"]),
         }
         for one in found["medicines"]
     ]
@@ -80,6 +81,11 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
         "next_href": visit.to(request.path, after=following) if following else None,
         "first_href": visit.to(request.path) if "after" in visit.given else None,
     }
+
+
+def _unspoken(visit: Visit, documents: Iterable[Json]) -> str | None:
+    """The place asked about, where none of the documents says anything about it."""
+    return None if any(one["lines"] for one in documents) else visit.seen.question.jurisdiction
 
 
 def _brands(documents: Iterable[Json], inn: str) -> list[str]:
@@ -94,7 +100,10 @@ def _standing(visit: Visit, document: Json, inn: str | None = None) -> dict[str,
 
 def _line(line: Json, on: date, inn: str | None) -> dict[str, Any]:
     rules = views.about(line["rules"], inn) if inn else line["rules"]
-    return {**line, "kinds": views.counted(rules), "own": views.own_starts(rules, line["places"], on)}
+    own = views.own_starts(rules, line["places"], on)
+    if inn and line["awaits"] and inn not in [one["inn"] for one in line["awaits"]["medicines"]]:
+        line = {**line, "awaits": None}
+    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own}
 
 
 @PAGES.get("/coming")
@@ -118,7 +127,12 @@ def documents() -> Response:
     answer = plain(answers.documents(narrowed, document_id(after, "after") if after else "", DOCUMENTS))
     held = {one["document"]: one for one in overview.standing(seen, [one["id"] for one in answer["documents"]])}
     listed = [
-        {**one, "authority": views.authority(one["authority"]), **_standing(visit, held[one["id"]])}
+        {
+            **one,
+            "authority": views.authority(one["authority"]),
+            **_standing(visit, held[one["id"]]),
+            "unspoken": _unspoken(visit, [held[one["id"]]]),
+        }
         for one in answer["documents"]
     ]
     following = answer["next_after"]
@@ -144,7 +158,9 @@ def document(authority: str, name: str) -> Response:
         "answer": answer,
         "selected": answer["selected"],
         "authority": views.authority(authority),
-        "why": views.why_nothing(answer),
+        "placed": views.placed(answer),
+        "also": views.also(answer),
+        "nothing": None if answer["version"] else views.nothing(answer, visit.to, f"/documents/{known}"),
     }
     if answer["document"] is not None:
         told |= _document_told(visit, known, answer)
@@ -168,7 +184,7 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "parts": views.parts(answer, bodies),
         "places": _places(visit, name, value, answer["jurisdiction"]),
         "coming": _awaited(visit, name, bodies, answer["coming"]),
-        "versions": [{**one, "in_force": views.periods(one["in_force"])} for one in reversed(versions)],
+        "versions": [{**one, "in_force": views.periods(one["in_force"], one)} for one in reversed(versions)],
         "revisions_told": views.revisions(name, history["revisions"]),
         "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
         "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
@@ -228,11 +244,13 @@ def version(authority: str, name: str, number: str) -> Response:
         "told": told,
         "version": told["version"],
         "recorded": told["recorded"],
-        "periods": views.periods(told["in_force"]),
+        "periods": views.periods(told["in_force"], told["version"]),
         "groups": views.by_kind(told["version"]["rules"]),
         "authority": views.authority(authority),
         "answer": answer,
         "spoken": [one for one in (answer["selected"], *answer["parts"]) if one["version"] == counted],
+        "placed": views.placed(answer),
+        "unheld": views.version_unheld(answer, counted),
     }
     return visit.show("version.html", context, answer["jurisdiction"])
 
@@ -256,6 +274,9 @@ def rule(authority: str, name: str, rule: str) -> Response:
         "holds": bool(whole),
         "holds_in": [part for part in answer["parts"] if rule in part["rules"]],
         "coming": [item for item in answer["coming"] if item["rule"] == rule],
+        "placed": views.placed(answer),
+        "undated": views.pending(answer) is not None,
+        "unheld": views.rule_unheld(answer, rule, {version.number: version.body for version in value.versions}),
     }
     return visit.show("rule.html", context, answer["jurisdiction"])
 
@@ -272,7 +293,7 @@ def _through_versions(visit: Visit, value: Document, rule: str) -> list[dict[str
             {
                 "number": version.number,
                 "version": version.body,
-                "periods": views.periods(index.periods(value.id, version.number, position)),
+                "periods": views.periods(index.periods(value.id, version.number, position), version.body),
                 "rule": found,
                 "same": bool(before and before == found),
                 "redline": redline(before["text"], found["text"]) if changed else (),
@@ -376,6 +397,7 @@ def medicine(inn: str) -> Response:
         "brands": _brands(standing.values(), known),
         "documents": [_of_medicine(visit, _standing(visit, standing[name], known), rules) for name in names],
         "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
+        "unspoken": _unspoken(visit, standing.values()),
         "changes_href": _changes_of(visit, known),
     }
     return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])

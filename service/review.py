@@ -180,10 +180,16 @@ def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], 
         number, position = int(side["version"].partition("@")[2]), _position(seen, side)
         return {
             "recording": differences.act(change, recorded(number, position)),
-            "in_force": {"number": number, "periods": views.periods(index.periods(name, number, position))},
+            "in_force": {"number": number, "periods": _periods(seen, name, number, position)},
         }
 
     return acts
+
+
+def _periods(seen: answers.Register, name: str, number: int, position: int) -> list[dict[str, Any]]:
+    """When a version is in force, as far and as surely as a position has it."""
+    index = seen.archive.index
+    return views.periods(index.periods(name, number, position), orjson.loads(index.version(name, number, position)))
 
 
 def _pair(visit: Visit, name: str, side: Json) -> dict[str, Any]:
@@ -203,7 +209,7 @@ def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:
         "number": number,
         "title": body["title"],
         "stage": body["stage"],
-        "in_force": views.periods(seen.archive.index.periods(name, number, position)),
+        "in_force": _periods(seen, name, number, position),
         "recorded": seen.archive.index.recording(name, number, position).json(),
         "href": visit.to(f"/documents/{name}/versions/{number}", **at),
     }

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from guidance.errors import NotFound
 from guidance.model import Json
-from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED
+from guidance.vocabulary import BINDING, COHORTS, MODALITIES, UNCONFIRMED
+from service import views
 
 PIPED_WIDTH = 160
 MARKS = {
@@ -72,9 +73,16 @@ def _head(console: Console, answer: Json) -> None:
         console.print(Text("Replayed from a journal: this is not when the register really learned it.", style="yellow"))
 
 
-def _said(told: Json) -> Text:
-    """One selected span in words."""
-    text = Text(f"{told['jurisdiction']}: {MARKS[told['state']]}", style="bold")
+def _said(told: Json, coming: list[Json]) -> Text:
+    """One selected span in words; what binds without a first day is not told as what does not apply."""
+    open_ = any(
+        item["rule"] is None and item["from"] is None and item["stage"] in BINDING
+        for item in coming
+        if item["jurisdiction"] == told["jurisdiction"]
+    )
+    mark = "no first day is recorded, which does not mean that it does not apply" if open_ else MARKS["not-yet"]
+    state = mark if told["state"] == "not-yet" else MARKS[told["state"]]
+    text = Text(f"{told['jurisdiction']}: {state}", style="bold")
     if told["version"]:
         text.append(f", version {told['version']}, {_until(told)}", style="default")
     unconfirmed = told.get("unconfirmed")
@@ -94,7 +102,7 @@ def rules(answer: Json) -> None:
         console.print()
         console.print(Text(f"{told['document']}  {told['title']}", style="bold underline"))
         for selected in told["selected"]:
-            console.print(_said(selected))
+            console.print(_said(selected, [one for one in answer["coming"] if one["document"] == told["document"]]))
         table = _table("rule", "kind", "modality", "for", "in", "text")
         for item in (item for item in answer["rules"] if item["document"] == told["document"]):
             rule = item["rule"]
@@ -135,12 +143,12 @@ def document(answer: Json) -> None:
     _head(console, answer)
     if answer["document"]:
         console.print(Text(f"\n{answer['document']['id']}  {answer['document']['title']}", style="bold underline"))
-    console.print(_said(answer["selected"]))
+    console.print(_said(answer["selected"], answer["coming"]))
     basis = answer["selected"].get("ends_basis" if answer["selected"]["state"] == "ended" else "basis")
     if basis:
         console.print(Text(f"  {basis}", style="dim"))
     for part in answer["parts"]:
-        console.print(_said(part))
+        console.print(_said(part, answer["coming"]))
     if answer["version"]:
         console.print()
         _rules(console, answer["version"]["rules"])
@@ -175,11 +183,20 @@ def version(answer: Json) -> None:
     console.print(
         f"{body['stage']}, {body['status']}; recorded by {answer['recorded']['author']}: {answer['recorded']['reason']}"
     )
-    for period in answer["in_force"]:
-        until = f" until {last_day(period['to'])}, {period['ends']}" if period["to"] else ""
-        console.print(f"{period['jurisdiction']}: from {period['from']}{until}")
+    for period in views.periods(answer["in_force"], body):
+        console.print(f"{', '.join(period['places'])}: {_days(period)}")
     console.print(f"sha256 {answer['sha256']}\n")
     _rules(console, body["rules"])
+
+
+def _days(period: Json) -> str:
+    """A stretch in force, as sure as it is known."""
+    if period["from"] is None:
+        return f"expected {period['expected']}, no day known" if period["expected"] else "first day not recorded"
+    late = " or earlier" if period["at_latest"] else ""
+    unsure = " (not confirmed)" if "from" in period["unconfirmed"] else ""
+    until = f" until {last_day(period['to'])}, {period['ends']}" if period["to"] else ""
+    return f"from {period['from']}{late}{unsure}{until}{' (not confirmed)' if 'to' in period['unconfirmed'] else ''}"
 
 
 def with_one_rule(answer: Json, rule: str, asked: str) -> Json:

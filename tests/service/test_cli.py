@@ -309,6 +309,8 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         (["show", "ema/lemtrada", "--jurisdiction", "CH"], "CH: nothing recorded for this place"),
         (["show", "ema/zinbryta", "--on", "2018-03-01"], "EU: older than its record"),
         (["show", "mhra/fluoroquinolones", "--on", "2020-01-01"], "2019-03 UK version 1"),
+        (["show", "mhra/fluoroquinolones", "--on", "2020-01-01"], "UK: no first day is recorded, which does not mean"),
+        (["rules", "--authority", "mhra", "--on", "2020-01-01"], "UK: no first day is recorded, which does not mean"),
         (
             ["show", "mhra/fluoroquinolones", "--on", "2020-01-01"],
             "OUTSTANDING: the time has passed, no day is confirmed",
@@ -316,6 +318,9 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         (["show", "ema/lemtrada@3#coagulopathy"], "must not new and existing patients Do not give to patients"),
         (["show", "ema/lemtrada@3#coagulopathy"], "How this is read: The comma can be read two ways."),
         (["rules", "--medicine", "alemtuzumab", "--on", "2020-02-01"], "How this is read: The comma can be read two"),
+        (["show", "ema/lemtrada@2"], "EU, UK: from 2019-04-12 (not confirmed) until 2020-01-15, superseded"),
+        (["show", "ema/zinbryta@1"], "EU, UK: from 2018-03-02 or earlier until 2018-03-26, withdrawn"),
+        (["show", "mhra/fluoroquinolones@1"], "UK: expected 2019-03, no day known"),
         (["show", "ema/lemtrada@3"], "recorded by Inforce replay <replay@inforce.invalid>"),
         (["rules", "--authority", "nice"], "No document answers this question."),
         (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),

@@ -203,15 +203,21 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
         ),
         (f"{LEMTRADA}?on=2019-12-01", "The first day: no source was found that confirms it."),
         (f"{LEMTRADA}?on=2013-09-11", "none of it is in force in the EU on this day"),
-        (f"{LEMTRADA}?at=2000-01-01", "Nothing was recorded yet: the register begins later."),
+        (f"{LEMTRADA}?at=2000-01-01", "Nothing was recorded yet. The register begins later."),
         ("/documents/ema/zinbryta", "Version 1 no longer applies in the EU, and nothing followed it."),
         ("/documents/ema/zinbryta", "Withdrawn: it applied from 2 March 2018 or earlier until 26 March 2018."),
         ("/documents/ema/zinbryta?on=2018-03-01", "This is older than what is recorded here for the EU"),
         ("/documents/ema/hes?jurisdiction=UK", "This document says nothing about the UK."),
         ("/documents/ema/hes", "by no more than 18 months"),
         ("/documents/ema/hes", "No later than 24 November 2023"),
-        ("/documents/ema/valproate", "Nothing of this document applies."),
-        ("/documents/ema/valproate", "It does in Germany."),
+        ("/documents/ema/hes?jurisdiction=UK", "That does not mean that nothing applies there."),
+        (f"{LEMTRADA}?on=2013-09-11&jurisdiction=FR", "in force in France (as for the EU as a whole) on this day"),
+        (f"{LEMTRADA}?on=2013-09-11", "It takes effect on 12 September 2013."),
+        (
+            f"{LEMTRADA}?jurisdiction=FR",
+            "version 3, in force in France (as for the EU as a whole) from 16 January 2020",
+        ),
+        (f"{LEMTRADA}/versions/2?jurisdiction=FR", "is not what applies in France (as for the EU as a whole) on"),
         ("/documents/mhra/valproate", "Only in Great Britain Supply Must New and existing patients Dispense"),
         ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should New and existing patients Full"),
         ("/documents/mhra/valproate?on=2023-12-01", "In Great Britain In force Dispense valproate in full packs"),
@@ -235,6 +241,129 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
 )
 def test_what_a_page_says(client: FlaskClient, address: str, said: str) -> None:
     assert said in page(client, address).text
+
+
+@pytest.mark.parametrize(
+    ("address", "tag", "said"),
+    [
+        (
+            "/documents/mhra/valproate?on=2023-12-01",
+            "In force in parts",
+            "It applies in Great Britain and Northern Ireland (version 2). "
+            "For the UK as a whole no day is recorded before 31 January 2024.",
+        ),
+        (
+            "/documents/ema/valproate",
+            "In force in parts",
+            "Decided; its first day is recorded only for Germany (version 1). "
+            "Awaited: National implementation by each Member State. A state that is not recorded is not exempt.",
+        ),
+        (
+            "/documents/ema/valproate?jurisdiction=FR",
+            "Decided, day not recorded",
+            "Decided for the EU; its first day in France is not recorded.",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones?on=2020-06-01",
+            "Outstanding, day not confirmed",
+            "Issued; its first day is not recorded. It was expected in March 2019, and no day was confirmed "
+            "(outstanding). That no day is recorded does not mean that it does not apply. Version 1",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones/versions/1?on=2020-06-01",
+            "",
+            "The first day of this version in the UK is not recorded. It was expected in March 2019",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones/rules/caution-older?on=2020-06-01",
+            "",
+            "The first day of this rule in the UK is not recorded. It is part of version 1, issued.",
+        ),
+        (
+            "/documents/ema/valproate/rules/patient-card",
+            "",
+            "In force in Germany. The first day of this rule in the EU is not recorded.",
+        ),
+    ],
+)
+def test_a_day_that_is_not_recorded_is_not_told_as_what_does_not_apply(
+    client: FlaskClient, address: str, tag: str, said: str
+) -> None:
+    read = page(client, address)
+    assert said in read.main.text
+    assert not tag or read.of_class("app-title")[0].text.endswith(tag)
+    for untrue in ("Nothing of this document applies", "none of it is in force", "It does in", "This rule does"):
+        assert untrue not in read.main.text
+    assert "Not yet in force" not in read.main.text
+
+
+def test_where_parts_apply_the_headline_leads_to_each(client: FlaskClient) -> None:
+    read = page(client, "/documents/mhra/valproate?on=2023-12-01")
+    links = {one.text: one.attributes["href"] for one in read.all("a")}
+    for name, code in (("Great Britain", "GB"), ("Northern Ireland", "NI")):
+        assert links[name] == f"/documents/mhra/valproate?on=2023-12-01&jurisdiction={code}"
+
+
+def test_a_list_says_of_a_version_without_a_day_what_the_calendar_says(client: FlaskClient) -> None:
+    read = page(client, "/?on=2020-06-01")
+    told = lines(read)
+    assert "Outstanding, day not confirmed UK Restrictions of March 2019" in told["Ciprofloxacin"]
+    assert "Not yet in force" not in told["Ciprofloxacin"]
+    assert "Restrictions of March 2019" not in told["Delafloxacin"]
+    said = page(client, "/medicines/valproate?on=2023-12-01").main.text
+    assert said.count("Decided, day not recorded") == 2
+    assert "Not yet in force" not in said
+    assert "Decided, day not recorded EU" in page(client, "/coming").main.text
+    assert "Not yet in force UK · from 31 October 2023" in told["Isotretinoin"]
+
+
+def test_a_medicine_of_which_nothing_is_recorded_for_a_place_says_so(client: FlaskClient) -> None:
+    said = "Nothing is recorded here about France. That does not mean that nothing applies there."
+    assert said in lines(page(client, "/?jurisdiction=FR"))["Delafloxacin"]
+    assert said in page(client, "/medicines/delafloxacin?jurisdiction=FR").main.text
+    assert said in page(client, "/documents?jurisdiction=FR").main.text
+    assert all(one.text for one in page(client, "/?jurisdiction=FR").of_class("app-medicines__lines"))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (LEMTRADA, "Provisional from 12 April 2019 (not confirmed) until 15 January 2020, superseded"),
+        (LEMTRADA, "12 Apr 2019 (not confirmed) – 15 Jan 2020"),
+        (f"{LEMTRADA}/versions/2", "In force from 12 April 2019 (not confirmed) until 15 January 2020"),
+        (f"{LEMTRADA}/rules/indication", "from 12 April 2019 (not confirmed) until 15 January 2020"),
+        (f"{LEMTRADA}/times", "12 Apr 2019 (not confirmed) – 15 Jan 2020"),
+        (
+            f"{LEMTRADA}/compare?from=@1&to=@2",
+            "Version 2: Temporary restriction during the safety review from 12 April",
+        ),
+        (f"{LEMTRADA}/compare?from=@1&to=@2", "from 12 April 2019 (not confirmed) until 15 January 2020, superseded"),
+        (f"{LEMTRADA}/compare?from=@1&to=@2", "Version 2 in force from 12 April 2019 (not confirmed) until 15 January"),
+        ("/documents/ema/zinbryta", "Decided from 2 March 2018 or earlier until 26 March 2018, withdrawn"),
+        ("/documents/ema/zinbryta", "2 Mar 2018 or earlier – 26 Mar 2018"),
+        ("/documents/ema/zinbryta/compare?from=@1&to=@2", "from 2 March 2018 or earlier until 26 March 2018"),
+        ("/documents/mhra/fluoroquinolones", "Issued expected in March 2019 (no day known) · UK"),
+        ("/documents/ema/valproate", "from 20 June 2018 onwards · DE first day not recorded · EU"),
+    ],
+)
+def test_what_is_not_sure_of_a_day_is_said_wherever_the_day_is(client: FlaskClient, address: str, said: str) -> None:
+    assert said in page(client, address).main.text
+
+
+def test_an_end_that_is_not_confirmed_is_said_only_where_it_is_the_end(archive: Archive, publish: Publish) -> None:
+    open_end = since("2025-01-01", to="2026-06-01", unconfirmed=["to"])
+    publish(document(), version(1, open_end))
+    assert "until 31 May 2026 (end not confirmed)" in page(door(archive), "/documents/ema/example/versions/1").main.text
+    publish(version(2, since("2026-02-01")))
+    (said,) = [one.text for one in page(door(archive), "/documents/ema/example").of_class("app-stretch")][1:]
+    assert said == "from 1 January 2025 until 31 January 2026, superseded · EU"
+
+
+def test_what_applies_and_what_binds_without_a_day_are_both_said(archive: Archive, publish: Publish) -> None:
+    publish(document(), version(1, since("2025-01-01")), version(2, awaited()))
+    said = page(door(archive), "/documents/ema/example").main.text
+    assert "version 1, in force in the EU from 1 January 2025" in said
+    assert "Version 2 is decided too, and its first day in the EU is not recorded. Awaited: a decision." in said
 
 
 def test_what_a_rule_is_about_reads_right_whether_it_allows_or_forbids(client: FlaskClient) -> None:
