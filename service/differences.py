@@ -309,6 +309,18 @@ def summary(told: Json) -> dict[str, Any]:
     }
 
 
+def backward(answer: Json, steps: Mapping[int, views.Step]) -> str:
+    """That the second side is the earlier one, where it is: of two versions by the days on which they took effect."""
+    later = "The first side is later than the second."
+    if answer["question"] == "versions":
+        first, second = (answer["sides"][0][side]["asked"]["version"] for side in ("old", "new"))
+        old, new = steps.get(first), steps.get(second)
+        if old and new and old.start != new.start:
+            took = f"Version {second} took effect on {new.told}, before version {first} did ({old.told})."
+            return took if new.start < old.start else ""
+    return later if answer["order"] == "backward" else ""
+
+
 def heading(question: str, asked: Mapping[str, str]) -> str:
     """Both sides and which axis, for the title."""
     if question == "versions":

@@ -49,8 +49,11 @@ def coming(register: Register, limit: int) -> Json:
     more = len(nearest) > limit
     for found in _gathered(register, _steps(index.awaited(on.toordinal(), position, dated=False), "begins", on)):
         held = waiting[found[0].state]
+        happening = _happening(register, found)
+        if any(_joined(other, happening) for other in held):
+            continue
         if len(held) < limit:
-            held.append(_happening(register, found))
+            held.append(happening)
         else:
             more = True
             if all(len(others) == limit for others in waiting.values()):
@@ -102,6 +105,7 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
         "document": first.document,
         "title": orjson.loads(content)["title"],
         "version": told["version"],
+        "versions": [told["version"]],
         "version_title": version["title"],
         "what": first.what,
         "state": first.state,
@@ -114,6 +118,16 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
         "no_later_than": next((c["no_later_than"] for c in version["commencements"] if "no_later_than" in c), None),
         "at_latest": any(c.get("at_latest") for c in version["commencements"]),
     }
+
+
+def _joined(held: Json, new: Json) -> bool:
+    """Whether two things without a day are one rule that several versions have: then the first tells both."""
+    same = ("document", "what", "state", "stage", "rules", "expected", "trigger", "no_later_than")
+    if not new["rules"] or any(held[name] != new[name] for name in same):
+        return False
+    held["versions"] += new["versions"]
+    held["places"] = outermost([*held["places"], *new["places"]])
+    return True
 
 
 # --- what each document says -----------------------------------------------------------------------------

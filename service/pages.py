@@ -34,7 +34,6 @@ IN_SIGHT: Final = 5
 STATES: Final = 24
 """States of knowledge that are drawn at most, the newest."""
 LATELY: Final = 5
-EVER: Final = "1900-01-01"
 SOON: Final = 4
 REVISIONS: Final = 20
 MACHINES: Final = ("v1", "healthz", "readyz", "metrics")
@@ -164,7 +163,21 @@ def document(authority: str, name: str) -> Response:
     }
     if answer["document"] is not None:
         told |= _document_told(visit, known, answer)
-    return visit.show("document.html", told, answer["jurisdiction"], answer["next_change_on"])
+    return visit.show("document.html", told, answer["jurisdiction"], _next_change(visit, [known], answer))
+
+
+def _next_change(visit: Visit, names: Iterable[str], answer: Json) -> dict[str, str]:
+    """The next day on which what applies changes. That an expected time ends without a day is no change of the rules,
+    and the day after it is none either: then what is expected is said instead."""
+    on = answer["next_change_on"]
+    if on is None:
+        return {}
+    day = date.fromisoformat(on).toordinal()
+    turning = visit.seen.archive.index.turning(day - 1, day, visit.seen.position)
+    expected = [item["expected"] for item in answer["coming"] if item.get("changes_on") == on and item["expected"]]
+    if expected and not {*names} & {*turning}:
+        return {"expecting": views.expecting(expected[0])}
+    return {"next_change_on": on}
 
 
 def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
@@ -176,6 +189,7 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
     history = plain(answers.history(seen, name, FOREVER, REVISIONS))
     body = bodies.get(answer["selected"]["version"]) or _latest(value)
     shown = answer["version"]["rules"] if answer["version"] else []
+    found = views.steps(value, answer["jurisdiction"])
     return {
         "document": answer["document"],
         "body": body,
@@ -184,12 +198,18 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "parts": views.parts(answer, bodies),
         "places": _places(visit, name, value, answer["jurisdiction"]),
         "coming": _awaited(visit, name, bodies, answer["coming"]),
-        "versions": [{**one, "in_force": views.periods(one["in_force"], one)} for one in reversed(versions)],
+        "versions": [_listed_version(one, found) for one in reversed(versions)],
         "revisions_told": views.revisions(name, history["revisions"]),
         "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
         "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
         "drawing": _drawing(visit, value, answer, views.corrections(history["revisions"])),
     }
+
+
+def _listed_version(one: Json, found: Mapping[int, views.Step]) -> dict[str, Any]:
+    """A version as the table of versions shows it: when it is in force, and with which one it is compared."""
+    periods = views.periods(one["in_force"], one)
+    return {**one, "in_force": periods, "before": views.compared_with(one["number"], found)}
 
 
 def _comparing(visit: Visit, path: str, old: int, new: int) -> str:
@@ -325,7 +345,7 @@ def times(authority: str, name: str) -> Response:
         "drawing": {**timeline.drawn(lanes, marks), "desc": views.told(lanes, on, marks[0].day)} if lanes else None,
         "older": len(revisions) == STATES,
     }
-    return visit.show("times.html", told, place, answer["next_change_on"])
+    return visit.show("times.html", told, place, _next_change(visit, [known], answer))
 
 
 @PAGES.get("/documents/<authority>/<name>/history")
@@ -398,19 +418,27 @@ def medicine(inn: str) -> Response:
         "documents": [_of_medicine(visit, _standing(visit, standing[name], known), rules) for name in names],
         "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
         "unspoken": _unspoken(visit, standing.values()),
-        "changes_href": _changes_of(visit, known),
+        "changed": [one for name in names if (one := _changed(visit, name, known))["steps"]],
     }
-    return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])
+    return visit.show("medicine.html", told, next_change=_next_change(visit, names, answer))
 
 
-def _changes_of(visit: Visit, inn: str) -> str:
-    """Where everything is told that changed for a medicine since anything was in force, up to the day asked about."""
-    return views.address(
-        visit.asked("at", "jurisdiction"),
-        "/changes",
-        medicine=inn,
-        **{"from": EVER, "to": visit.seen.day().isoformat()},
-    )
+def _changed(visit: Visit, name: str, inn: str) -> dict[str, Any]:
+    """How one document changed for a medicine by the day: each version that took effect, with the one it followed."""
+    seen, path = visit.seen, f"/documents/{name}"
+    value = seen.archive.index.document(name, seen.position)
+    versions = {version.number: version for version in value.versions}
+    naming = {number for number, version in versions.items() if inn in version.medicines}
+    found = views.steps(value, seen.question.jurisdiction)
+    told = []
+    for number, step in sorted(found.items(), key=lambda one: one[1].start, reverse=True):
+        before = views.compared_with(number, found)
+        if step.start <= seen.day() and naming & {number, before}:
+            compared = _comparing(visit, f"{path}/compare", before, number) if before else None
+            href = compared or visit.to(f"{path}/versions/{number}")
+            title = versions[number].title
+            told.append({"number": number, "day": step.told, "title": title, "before": before, "href": href})
+    return {"title": value.title, "steps": told}
 
 
 def _of_medicine(visit: Visit, document: dict[str, Any], rules: Iterable[Json]) -> dict[str, Any]:

@@ -64,10 +64,13 @@ def _sheet(visit: Visit, media: str, template: str, told: Mapping[str, Any], nam
 
 
 def _last_two(visit: Visit, name: str) -> dict[str, str]:
+    """The newest version, and the one with which it is to be compared."""
     numbers = [number for number, _ in visit.seen.archive.index.version_contents(name, visit.seen.position)]
     if not numbers:
         raise UnknownVersion(name, 1)
+    value = visit.seen.archive.index.document(name, visit.seen.position)
     first, second = (numbers * 2)[-2:] if len(numbers) == 1 else numbers[-2:]
+    first = views.compared_with(second, views.steps(value, None)) or first
     return {"from": f"@{first}", "to": f"@{second}", "jurisdiction": ""}
 
 
@@ -83,12 +86,14 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
     found = differences.changes(answer, bodies)
     acts = _acting(visit.seen, name)
     content, _ = visit.seen.archive.index.document_row(name, visit.seen.position)
+    value = visit.seen.archive.index.document(name, visit.seen.position)
     to = _keeping(visit, {**sides, **({"on": own["on"]} if "on" in own else {})})
     path = f"/documents/{name}/compare"
     return {
         "id": name,
         "document": orjson.loads(content),
         "answer": answer,
+        "backward": differences.backward(answer, views.steps(value, None)),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from guidance.model import Document, Json, PartialDate
-from guidance.register import IN_FORCE, Span, coming, spans
+from guidance.register import IN_FORCE, Span, coming, scope, spans, stretches
+from guidance.register import Stretch as Following
 from guidance.vocabulary import AUTHORITIES, BINDING, COHORTS, JURISDICTIONS, MODALITIES, UNCONFIRMED, outermost, within
 from service.timeline import Lane, Mark, Stretch
 
@@ -254,6 +255,12 @@ def _expectation(text: str) -> str:
     return f"{'on' if len(text) == 10 else 'in'} {partial_day(text)}"
 
 
+def expecting(expected: str) -> str:
+    """What is awaited in a time that is known, on a day that is not."""
+    unsure = "the day is not confirmed" if len(expected) == 10 else "no day is known"
+    return f"Expected {_expectation(expected)}; {unsure}"
+
+
 def without_day(stage: str, state: str, expected: str | None) -> dict[str, str]:
     """How a version that binds and has no first day is tagged, in every list the same."""
     if state == "outstanding" or expected:
@@ -416,20 +423,26 @@ def awaited(item: Json, title: str, href: str, rules: Mapping[str, str] | None =
         **tag,
         "stage": None if tag.get("word") else item["stage"],
         "jurisdictions": [item["jurisdiction"]],
-        "text": f"One rule of version {item['version']}, {title}." if rule else None,
+        "of": {item["version"]: title} if rule else {},
     }
 
 
 def gathered(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items that differ in nothing but the place, as one."""
+    """Items that differ in nothing but the place, or the version that has the rule, as one."""
     found: dict[str, dict[str, Any]] = {}
     for item in items:
-        key = repr({name: value for name, value in item.items() if name != "jurisdictions"})
-        if key in found:
-            found[key]["jurisdictions"] += item["jurisdictions"]
-        else:
-            found[key] = {**item, "jurisdictions": list(item["jurisdictions"])}
-    return list(found.values())
+        key = repr({name: value for name, value in item.items() if name not in ("jurisdictions", "of")})
+        one = found.setdefault(key, {**item, "jurisdictions": [], "of": {}})
+        one["jurisdictions"] += [code for code in item["jurisdictions"] if code not in one["jurisdictions"]]
+        one["of"].update(item["of"])
+    return [{**one, "text": f"One rule of {of_versions(one['of'])}." if one["of"] else None} for one in found.values()]
+
+
+def of_versions(titles: Mapping[int, str]) -> str:
+    """Versions by number, the title too where there is one."""
+    if len(titles) > 1:
+        return f"versions {joined([str(number) for number in sorted(titles)])}"
+    return "".join(f"version {number}, {title}" for number, title in titles.items())
 
 
 def happening(item: Json, to: To) -> dict[str, Any]:
@@ -468,7 +481,7 @@ def said(item: Json) -> str:
     if item["what"] == "ends":
         return f"The end of {version}."
     if len(rules) == 1:
-        return f"{rules[0]} (one rule of {version})."
+        return f"{rules[0]} (one rule of {of_versions(dict.fromkeys(item['versions'], item['version_title']))})."
     if rules:
         return f"{len(rules)} more rules of {version}."
     return f"{version[0].upper()}{version[1:]}."
@@ -536,6 +549,49 @@ def _dayless(body: Json) -> list[dict[str, Any]]:
         for told in body["commencements"]
         if "from" not in told
     ]
+
+
+class Step(NamedTuple):
+    """One version taking effect: on which day, how sure that is, and which version applied before it there, if any."""
+
+    start: date
+    told: str
+    before: int | None
+
+
+def steps(document: Document, asked: str | None) -> dict[int, Step]:
+    """By number, how each version that takes effect somewhere in the question's scope did so.
+
+    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
+    follows another in a part only follows that one.
+    """
+    found: dict[int, Step] = {}
+    for code in scope(document.named, asked):
+        before: int | None = None
+        for stretch in stretches(document, code):
+            number = stretch.version.number
+            if number not in found or (found[number].before is None and before not in (None, number)):
+                found[number] = Step(stretch.start, _start_told(stretch), before if before != number else None)
+            if stretch.periods():
+                before = number
+    return found
+
+
+def _start_told(stretch: Following) -> str:
+    told = stretch.commencement.body
+    late = " or earlier" if told.get("at_latest") else ""
+    return (
+        f"{day(stretch.start.isoformat())}{late}{' (not confirmed)' if 'from' in told.get('unconfirmed', ()) else ''}"
+    )
+
+
+def compared_with(number: int, found: Mapping[int, Step]) -> int | None:
+    """With which version to compare one: what applied before it; where none did, the last by number, unless later."""
+    step = found.get(number)
+    if step and step.before:
+        return step.before
+    previous = found.get(number - 1)
+    return number - 1 if number > 1 and not (step and previous and previous.start > step.start) else None
 
 
 def revisions(name: str, found: Iterable[Json]) -> list[dict[str, Any]]:

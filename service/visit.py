@@ -21,6 +21,7 @@ from service.views import To, address
 HTML: Final = "text/html"
 TZDATA: Final = tzdata_version()
 WHEN: Final = ("on", "at", "jurisdiction")
+NOTHING: Final[Mapping[str, Any]] = {}
 PAGING: Final = ("after", "before")
 NAV: Final = (
     ("In force", "/"),
@@ -58,9 +59,10 @@ class Visit:
         return {name: self.given[name] for name in names if name in self.given}
 
     def show(
-        self, template: str, told: Mapping[str, Any], home: str | None = None, next_change_on: str | None = None
+        self, template: str, told: Mapping[str, Any], home: str | None = None, next_change: Mapping[str, Any] = NOTHING
     ) -> Response:
-        """The page. `home`: the place that the answer is for, where none was asked for."""
+        """The page. `home`: the place that the answer is for, where none was asked for; `next_change`: what the bar
+        says of it, a known day (next_change_on) or what is expected without one (expecting)."""
         asked = self.seen.question
         where = asked.jurisdiction or home or self.seen.home
         unasked = "The document’s main place" if home else "Any place"
@@ -70,7 +72,7 @@ class Visit:
                 **_asof(self.given, self.to, today(self.seen.now, where), unasked),
                 "on": self.seen.day(home).isoformat(),
                 "jurisdiction": asked.jurisdiction or home,
-                "next_change_on": next_change_on,
+                **next_change,
             },
         }
         return self.send(where, HTML, lambda: render_template(template, **frame, **told).encode("utf-8"))

@@ -418,6 +418,17 @@ def test_the_past_is_shown_as_it_was_known(past: FlaskClient) -> None:
     assert "What is coming" not in page(past, LEMTRADA).main.text
 
 
+@pytest.mark.parametrize("address", [LEMTRADA, f"{LEMTRADA}/times", "/medicines/alemtuzumab"])
+def test_that_an_expected_month_ends_is_not_told_as_a_change_of_the_rules(past: FlaskClient, address: str) -> None:
+    said = page(past, f"{address}?on=2019-11-20&at=2019-11-20").of_class("app-asof__statement")[0].text
+    assert said.endswith("Expected in January 2020; no day is known")
+    assert "1 February 2020" not in said
+    machine = orjson.loads(past.get("/v1/documents/ema/lemtrada?on=2019-11-20&at=2019-11-20").data)
+    assert machine["next_change_on"] == "2020-02-01"
+    later = page(past, f"{address}?on=2020-01-15").of_class("app-asof__statement")[0].text
+    assert later.endswith("Next known change: 16 January 2020")
+
+
 def test_a_rule_is_shown_through_the_versions(past: FlaskClient) -> None:
     read = page(past, f"{LEMTRADA}/rules/vital-signs")
     steps = [one.text for one in read.of_class("app-step")]
@@ -434,13 +445,57 @@ def test_corrections_are_drawn_on_a_line_of_their_own_and_told(past: FlaskClient
     assert not page(client, "/documents/mhra/valproate").of_class("app-timeline__mark--correction")
 
 
-def test_a_medicine_leads_to_what_changed_for_it(client: FlaskClient) -> None:
-    read = page(client, "/medicines/alemtuzumab?jurisdiction=EU")
-    (link,) = [one.attributes["href"] for one in read.all("a") if one.text == "What changed for Alemtuzumab"]
-    assert "jurisdiction=EU" in link
-    told = page(client, link).main.text
-    assert "Alemtuzumab (Lemtrada) for multiple sclerosis" in told
-    assert "Valproate" not in told
+def changes_of(read: Page) -> str:
+    return next(one.text for one in read.all("section") if one.attributes.get("aria-labelledby") == "changes")
+
+
+def test_a_medicine_tells_its_changes_version_by_version_with_the_day_of_each(client: FlaskClient) -> None:
+    read = page(client, "/medicines/alemtuzumab?jurisdiction=EU&at=2026-02-02")
+    assert "#changes" in [one.attributes["href"] for one in read.all("a") if one.text == "What changed for Alemtuzumab"]
+    said = changes_of(read)
+    assert "16 January 2020 Restricted after the safety review What changed from version 2 to version 3" in said
+    assert "12 April 2019 (not confirmed) Temporary restriction" in said
+    assert "12 September 2013 Authorised for active relapsing-remitting disease Version 1, the first" in said
+    (link,) = [
+        one.attributes["href"] for one in read.all("a") if one.text == "What changed from version 2 to version 3"
+    ]
+    assert link == f"{LEMTRADA}/compare?at=2026-02-02&from=%402&to=%403"
+    assert "22 changes" in page(client, link).main.text
+    assert "16 January 2020" not in changes_of(page(client, "/medicines/alemtuzumab?on=2019-12-01"))
+    assert not page(client, "/medicines/alemtuzumab?on=2012-12-01").all("h2", id="changes")
+
+
+def test_what_changed_follows_the_order_in_which_versions_took_effect(client: FlaskClient) -> None:
+    read = page(client, "/documents/mhra/valproate")
+    offered = {
+        one.text: one.attributes["href"].partition("?")[2]
+        for one in read.all("a")
+        if "/compare" in one.attributes["href"]
+    }
+    assert offered == {
+        "What changed from version 3 to version 4": "from=%403&to=%404",
+        "From version 3": "from=%403&to=%404",
+        "From version 1": "from=%401&to=%403",
+        "From version 2": "from=%402&to=%401",
+    }
+    said = changes_of(page(client, "/medicines/valproate?jurisdiction=UK"))
+    assert "31 January 2024 Two specialists before starting under 55 What changed from version 2 to version 1" in said
+    overruled = page(client, "/documents/ema/hes")
+    assert [one.text for one in overruled.all("a") if one.text.startswith("From version")] == [
+        "From version 2",
+        "From version 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/documents/mhra/valproate", "/medicines/valproate", "/coming", "/"],
+    ids=["page", "medicine", "coming", "home"],
+)
+def test_a_rule_that_several_versions_await_is_told_once(client: FlaskClient, address: str) -> None:
+    items = [one.text for one in page(client, f"{address}?on=2023-12-01").of_class("app-coming__item")]
+    (told,) = [text for text in items if "two specialists (planned)" in text]
+    assert "ne rule of versions 1 and 3" in told
 
 
 def test_what_was_known_when_is_drawn_a_row_for_each_state(past: FlaskClient) -> None:

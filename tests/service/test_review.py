@@ -189,9 +189,21 @@ def test_sides_that_are_the_same_say_so_and_sides_turned_round_too(client: Flask
     same = page(client, f"{COMPARE}?from=@2&to=@2").main.text
     assert "Nothing differs. Both sides are the same, letter for letter." in same
     turned = page(client, f"{COMPARE}?from=@3&to=@2")
-    assert "The first side is later than the second." in turned.main.text
+    assert "Version 2 took effect on 12 April 2019 (not confirmed), before version 3 did" in turned.main.text
     back = next(one.attributes["href"] for one in turned.all("a") if one.text == "Turn the sides round")
-    assert "The first side is later" not in page(client, back).main.text
+    assert "Turn the sides round" not in page(client, back).main.text
+    days = page(client, f"{COMPARE}?from=2020-02-01&to=2019-12-01").main.text
+    assert "The first side is later than the second." in days
+
+
+def test_a_comparison_against_the_order_in_which_versions_took_effect_says_so(client: FlaskClient) -> None:
+    took = "Version 2 took effect on 11 October 2023, before version 1 did (31 January 2024)."
+    turned = page(client, f"{VALPROATE}?from=@1&to=@2")
+    assert took in turned.main.text
+    back = next(one.attributes["href"] for one in turned.all("a") if one.text == "Turn the sides round")
+    for told in (page(client, back), page(client, f"{VALPROATE}?from=@2&to=@1")):
+        assert "Turn the sides round" not in told.main.text
+    assert "before version 4 did" in page(client, f"{VALPROATE}?from=@4&to=@3").main.text
 
 
 def test_without_sides_the_last_two_versions_are_compared(client: FlaskClient) -> None:
