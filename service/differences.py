@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from guidance.model import Json
 from guidance.redline import redline
 from guidance.severity import Row
-from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED, within
 from service import views
 
 VIEWS: Final = {
@@ -78,6 +78,15 @@ QUESTIONS: Final = {
 
 
 NOBODY: Final[Mapping[str, str]] = {}
+
+
+ABSENT: Final = {
+    "not-yet": "No version recorded as in force",
+    "ended": "Nothing: what applied has ended",
+    "not-recorded": "Older than what is recorded",
+    "nothing-recorded": "Nothing recorded",
+}
+"""What a side of a day is on which no version is known to apply. That is less than that none applies."""
 
 
 class Read(NamedTuple):
@@ -261,6 +270,34 @@ def _otherwise(row: Row, reviewed: Row) -> Iterator[str]:
     for kind in sorted(row.kinds.keys() | reviewed.kinds.keys()):
         if row.kinds.get(kind) != reviewed.kinds.get(kind):
             yield f"{kind}: {reviewed.kinds.get(kind, 'as any other')}"
+
+
+def absent(pairs: Sequence[Json], pair: Json, name: str) -> str:
+    """What stands on a side without a version, and the parts of its places that have one there."""
+    asked = pair[name]["asked"]
+    if not asked.get("on"):
+        return "Nothing was recorded"
+    said = ABSENT.get(asked["state"], ABSENT["nothing-recorded"])
+    wholes = {*pair["jurisdictions"]}
+    found: dict[str, list[str]] = {}
+    for other in pairs:
+        parts = [part for part in other["jurisdictions"] if wholes & {*within(part)[1:]}]
+        if other[name]["version"] and parts:
+            found.setdefault(other[name]["version"].rpartition("@")[2], []).extend(parts)
+    if not found:
+        return said
+    told = [f"version {number} is recorded as in force in {views.places(parts)}" for number, parts in found.items()]
+    return f"{said} for {views.places(pair['jurisdictions'])} as a whole; {views.joined(told)}"
+
+
+def incomparable(answer: Json, place: str | None) -> str:
+    """Why there is nothing to compare, where no side has a version; else nothing."""
+    if not answer["sides"]:
+        about = f" about {views.place(place)}" if place else ""
+        return f"This document says nothing{about}, so there is nothing to compare."
+    if not any(side[name]["version"] for side in answer["sides"] for name in ("old", "new")):
+        return "On neither side is a version recorded as in force."
+    return ""
 
 
 # --- the whole -------------------------------------------------------------------------------------------

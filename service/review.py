@@ -99,7 +99,8 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
         "summary": differences.summary(answer["summary"]),
         "changes": [{**one, **acts(one)} for one in found],
         "unchanged": differences.unchanged(answer, bodies),
-        "pairs": [_pair(visit, name, side) for side in answer["sides"]],
+        "pairs": [_pair(visit, name, side, answer["sides"]) for side in answer["sides"]],
+        "incomparable": differences.incomparable(answer, own.get("jurisdiction")),
         "view": view,
         "views": [(key, text, to(path, view=key), key == view) for key, text in differences.VIEWS.items()],
         "swapped": visit.to(path, **_swapped(sides), **({"on": own["on"]} if "on" in own else {})),
@@ -197,9 +198,13 @@ def _periods(seen: answers.Register, name: str, number: int, position: int) -> l
     return views.periods(index.periods(name, number, position), orjson.loads(index.version(name, number, position)))
 
 
-def _pair(visit: Visit, name: str, side: Json) -> dict[str, Any]:
+def _pair(visit: Visit, name: str, side: Json, sides: Sequence[Json]) -> dict[str, Any]:
     """Both sides of a comparison: which version, when it is in force, and where to read it."""
-    return {**side, "old": _state(visit, name, side["old"]), "new": _state(visit, name, side["new"])}
+    told = {which: _state(visit, name, side[which]) for which in ("old", "new")}
+    for which, state in told.items():
+        if not state["version"]:
+            state["absent"] = differences.absent(sides, side, which)
+    return {**side, **told}
 
 
 def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:

@@ -228,7 +228,9 @@ def diff(answer: Json) -> None:
     _head(console, answer)
     if answer["order"] == "backward":
         console.print(Text("The sides are given backward in time.", style="yellow"))
-    if answer["equal"]:
+    if answer["equal"] and answer.get("sides") == []:
+        console.print("This document says nothing about that place: there is nothing to compare.")
+    elif answer["equal"]:
         console.print("No change: both sides are the same to the byte.")
     for part in answer.get("documents", [answer]):
         if "documents" in answer:

@@ -323,6 +323,10 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         (["show", "mhra/fluoroquinolones@1"], "UK: expected 2019-03, no day known"),
         (["show", "ema/lemtrada@3"], "recorded by Inforce replay <replay@inforce.invalid>"),
         (["rules", "--authority", "nice"], "No document answers this question."),
+        (
+            ["diff", "ema/hes", "--from", "2020-01-01", "--to", "2023-01-01", "--jurisdiction", "UK"],
+            "This document says nothing about that place: there is nothing to compare.",
+        ),
         (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),
         (
             ["log", "ema/lemtrada", "--limit", "1"],
