@@ -13,6 +13,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from guidance import severity
 from guidance.errors import BadParameter, UnknownVersion
 from guidance.model import Json, document_id
+from guidance.register import scope
 from service import answers, comparing, differences, paper, params, views
 from service.differences import Read
 from service.problems import TOO_LARGE, HttpProblem
@@ -253,6 +254,7 @@ def changes() -> Response:
             *((text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
         ],
         "table": visit.seen.table.sha256,
+        "unspoken": answer["equal"] and _unspoken(narrowed),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
@@ -262,6 +264,15 @@ def changes() -> Response:
         **_form({**visit.asked("at", "jurisdiction"), **own}),
     }
     return _sheet(visit, media, "changes.html", told, "-".join(filter(None, ("changes", *filters.values()))))
+
+
+def _unspoken(seen: answers.Register) -> str | None:
+    """The place asked about, where none of the documents that the question is about says anything about it."""
+    place, names = seen.question.jurisdiction, answers.names(seen)
+    if place is None or names is None or not seen.revision:
+        return None
+    rows = (seen.archive.index.document_row(name, seen.position) for name in names)
+    return None if any(scope(named, place) for _, named in rows) else place
 
 
 def _lately(visit: Visit) -> dict[str, str]:

@@ -333,7 +333,7 @@ def _undated_told(answer: Json, item: Json, applying: Sequence[Json], to: To, pa
     elsewhere = f" {exempt}" if asked != spoken or "EU" in within(asked) else ""
     return {
         "headline": pieces,
-        "version": {"text": f"Version {item['version']}", "href": to(f"{path}/versions/{item['version']}")},
+        "version": {"text": f"Read version {item['version']}", "href": to(f"{path}/versions/{item['version']}")},
         "why": f"{decided(item)} That no day is recorded does not mean that it does not apply.{elsewhere}",
     }
 

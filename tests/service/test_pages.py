@@ -267,7 +267,7 @@ def test_what_a_page_says(client: FlaskClient, address: str, said: str) -> None:
             "/documents/mhra/fluoroquinolones?on=2020-06-01",
             "Outstanding, day not confirmed",
             "Issued; its first day is not recorded. It was expected in March 2019, and no day was confirmed "
-            "(outstanding). That no day is recorded does not mean that it does not apply. Version 1",
+            "(outstanding). That no day is recorded does not mean that it does not apply. Read version 1",
         ),
         (
             "/documents/mhra/fluoroquinolones/versions/1?on=2020-06-01",

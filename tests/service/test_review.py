@@ -230,6 +230,17 @@ def test_a_place_of_which_a_document_says_nothing_is_not_told_as_equal(client: F
     assert not read.all("table")
 
 
+def test_changes_of_a_medicine_in_a_place_of_which_nothing_is_recorded_are_not_told_as_none(
+    client: FlaskClient,
+) -> None:
+    asked = "from=2019-01-01&to=2026-01-01&medicine=delafloxacin"
+    read = page(client, f"/changes?{asked}&jurisdiction=FR")
+    assert "Nothing is recorded here about France, so there is nothing to compare." in read.main.text
+    assert "Nothing differs" not in read.main.text
+    assert not read.of_class("app-sign")
+    assert page(client, f"/changes?{asked}&jurisdiction=UK").of_class("app-sign")
+
+
 def test_where_nothing_is_in_force_on_either_side_nothing_is_signed(client: FlaskClient) -> None:
     read = page(client, f"{COMPARE}?from=2001-01-01&to=2002-01-01")
     assert "On neither side is a version recorded as in force." in read.main.text
