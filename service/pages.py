@@ -138,6 +138,7 @@ def documents() -> Response:
     told = {
         "documents": listed,
         "asked": asked,
+        "of": views.authority(authority) if authority else None,
         "next_href": visit.to("/documents", after=following, **asked) if following else None,
         "first_href": visit.to("/documents", **asked) if after else None,
     }

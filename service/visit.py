@@ -124,7 +124,7 @@ def _followed(given: Mapping[str, str]) -> list[dict[str, str]]:
     if "authority" in places:
         about, what = f"documents/{places['authority']}/{places['name']}", "this document"
     elif "inn" in places:
-        about, what = f"medicines/{places['inn']}", f"guidance on {places['inn']}"
+        about, what = f"medicines/{places['inn']}", f"guidance on {views.name_of(places['inn'])}"
     elif request.path == "/documents" and given.get("authority") in AUTHORITIES:
         about, what = f"authorities/{given['authority']}", f"guidance of {AUTHORITIES[given['authority']]}"
     kinds = (("Feed", "application/atom+xml", "atom"), ("Calendar", "text/calendar", "ics"))

@@ -387,6 +387,10 @@ def test_names_are_words_and_ids_are_left_as_they_are(client: FlaskClient) -> No
     assert "Cinoxacin, Flumequine, Nalidixic acid, Pipemidic acid" in told
     assert "Earlier disease-modifying treatments: at least 1" in page(client, LEMTRADA).main.text
     assert "mhra/valproate has no version 9" in page(client, "/documents/mhra/valproate/versions/9", 404).main.text
+    listed = page(client, "/documents?authority=mhra").main.text
+    assert "Of one authority, Medicines and Healthcare products Regulatory Agency." in listed
+    feeds = page(client, "/medicines/nalidixic-acid").all("link", rel="alternate")
+    assert feeds[0].attributes["title"] == "Feed of guidance on Nalidixic acid"
     assert "The document’s main place" in page(client, LEMTRADA).first("select").text
 
 
