@@ -41,7 +41,7 @@ class BadParameter(BadInput):
 
     def __init__(self, parameter: str, value: str, why: str) -> None:
         self.parameter, self.value, self.why = parameter, value, why
-        super().__init__(f"{parameter}: {value!r} {why}")
+        super().__init__(f"{parameter}: {value!r} {why}" if value else f"{parameter} {why}")
 
 
 class BadJson(BadInput):

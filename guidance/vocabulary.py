@@ -1,4 +1,4 @@
-"""The field's words as data: jurisdictions, stages, acts. Adding an authority or a place is a line here."""
+"""The field's words as data: places, stages, and words for people. Adding an authority or a place is a line here."""
 
 from __future__ import annotations
 
@@ -66,6 +66,25 @@ STAGES: Final = ("announced", "recommended", "adopted", "provisional", "decided"
 
 BINDING: Final = frozenset({"provisional", "decided", "issued"})
 """Only a version at one of these stages can be in force."""
+
+COHORTS: Final = {
+    "initiation": "New patients",
+    "continuation": "Already treated",
+    "everyone": "New and existing patients",
+}
+"""Which patients a rule is about, as people read it. Nobody is "everyone": the population may leave some out."""
+
+MODALITIES: Final = {
+    "must": "Must",
+    "should": "Should",
+    "may": "May",
+    "should-not": "Should not",
+    "must-not": "Must not",
+}
+"""How a rule binds, as people read it."""
+
+UNCONFIRMED: Final = {"from": "the first day", "to": "the end", "expected": "the expected time"}
+"""What of a commencement no source confirms, as people read it."""
 
 
 def within(jurisdiction: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from guidance.model import Json
 from guidance.redline import redline
 from guidance.severity import Row
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED, within
 from service import views
 
 VIEWS: Final = {
@@ -41,8 +42,8 @@ NAMES: Final = {
     "cohort": "For whom",
     "modality": "Force",
     "population": "Population",
-    "include": "only where",
-    "exclude": "not where",
+    "include": "applies where",
+    "exclude": "except where",
     "thresholds": "Threshold",
     "schedule": "When",
     "setting": "Setting",
@@ -52,22 +53,40 @@ NAMES: Final = {
     "commencements": "Days",
     "interpretation": "How it is read",
     "replaces": "Takes the place of",
-    "ref": "which",
+    "ref": "cited",
+    "unconfirmed": "not confirmed",
     "no_later_than": "no later than",
     "at_latest": "first day at the latest",
     "as_printed": "as printed",
     "inn": "INN",
 }
 WORDS: Final = {
-    "cohort": {"initiation": "New patients", "continuation": "Already treated", "everyone": "Everyone"},
-    "modality": {"must": "Must", "should": "Should", "may": "May", "should-not": "Should not", "must-not": "Must not"},
+    "cohort": COHORTS,
+    "modality": MODALITIES,
+    "unconfirmed": UNCONFIRMED,
 }
+CITING: Final = ("ref", "source")
+"""Members whose value is the id of a source: people read its publisher and title."""
+NAMING: Final = ("inn", "medicines")
+"""Members whose value is the id of a medicine."""
 QUESTIONS: Final = {
     "versions": "Two versions, each as recorded.",
     "in-force": "What was in force on the one day and on the other.",
     "corrections": "What was in force on one day, as the register knew it at one moment and at another.",
     "revisions": "Every version, as the register recorded it at one moment and at another.",
 }
+
+
+NOBODY: Final[Mapping[str, str]] = {}
+
+
+ABSENT: Final = {
+    "not-yet": "No version recorded as in force",
+    "ended": "Nothing: what applied has ended",
+    "not-recorded": "Older than what is recorded",
+    "nothing-recorded": "Nothing recorded",
+}
+"""What a side of a day is on which no version is known to apply. That is less than that none applies."""
 
 
 class Read(NamedTuple):
@@ -94,6 +113,8 @@ def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> d
     before, after = (_rule(read, item) for read in (old, new))
     fields = {one["pointer"]: one for one in item["fields"]}
     title = fields.get("/title", {}) if item["subject"] == "rule" else {}
+    named = _sources(old), _sources(new)
+    whole = item["kind"] in ("added", "removed")
     return {
         **item,
         "side": side,
@@ -105,8 +126,8 @@ def change(item: Json, number: int, total: int, side: Json, bodies: Bodies) -> d
         "effects": effects(item),
         "where": views.places(sorted(item["jurisdictions"])) if "jurisdictions" in item else None,
         "title_marks": redline(title["old"], title["new"]) if {"old", "new"} <= set(title) else (),
-        "lines": [line(one) for one in item["fields"] if _beside_text(one["pointer"], item)],
-        "table": [line(one) for one in item["fields"]] if item["kind"] not in ("added", "removed") else _members(item),
+        "lines": [line(one, *named) for one in item["fields"] if _beside_text(one["pointer"], item)],
+        "table": [line(one, *named) for one in (_members(item) if whole else item["fields"])],
         "old_rule": before,
         "new_rule": after,
         "source": source(item, old, new),
@@ -138,42 +159,68 @@ def _beside_text(pointer: str, item: Json) -> bool:
     )
 
 
+def _sources(read: Read | None) -> dict[str, str]:
+    """The sources of one side by id, as people name them."""
+    return {one["id"]: f"{one['publisher']}, {one['title']}" for one in read.body["sources"]} if read else {}
+
+
 def _members(item: Json) -> list[dict[str, Any]]:
     """A rule that was added or removed as a whole, member by member."""
     whole = item["fields"][0]
     side = "new" if "new" in whole else "old"
     members = whole[side] if isinstance(whole[side], dict) else {item["name"]: whole[side]}
-    told = [{"pointer": f"/{name}", "change": item["kind"], side: value} for name, value in members.items()]
-    return [line(one) for one in told]
+    return [{"pointer": f"/{name}", "change": item["kind"], side: value} for name, value in members.items()]
 
 
-def line(one: Json) -> dict[str, Any]:
-    """One field with its old and new value in words; a value that was not there is None."""
+def line(one: Json, before: Mapping[str, str] = NOBODY, after: Mapping[str, str] = NOBODY) -> dict[str, Any]:
+    """One field with its old and new value in words; a value that was not there is None.
+
+    `before` and `after`: the sources of either side by id, as people name them.
+    """
     last = one["pointer"].rpartition("/")[2]
     return {
         "name": field_name(one["pointer"]),
         "change": one["change"],
-        "old": value(one["old"], last) if "old" in one else None,
-        "new": value(one["new"], last) if "new" in one else None,
+        "old": value(one["old"], last, before) if "old" in one else None,
+        "new": value(one["new"], last, after) if "new" in one else None,
     }
 
 
 def field_name(pointer: str) -> str:
-    """/thresholds/prior-dmts/value -> Threshold, prior dmts, value."""
+    """/thresholds/prior-dmts/value -> Threshold, earlier disease-modifying treatments, value."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-    words = ", ".join(NAMES.get(part, part.replace("_", " ").replace("-", " ")) for part in parts)
+    words = ", ".join(_name(part) for part in parts if part != "ref" or len(parts) == 1)
     return f"{words[:1].upper()}{words[1:]}"
 
 
-def value(told: Json, member: str = "") -> str:
-    """A JSON value in words; nothing of it is left out."""
+def _name(part: str) -> str:
+    return NAMES.get(part) or views.MEASURES.get(part) or part.replace("_", " ").replace("-", " ")
+
+
+def value(told: Json, member: str = "", sources: Mapping[str, str] = NOBODY) -> str:
+    """A JSON value in words; nothing of it is left out. `sources`: those of its side by id, as people name them."""
     if isinstance(told, dict):
-        return "; ".join(f"{NAMES.get(name, name.replace('_', ' '))}: {value(one, name)}" for name, one in told.items())
+        return "; ".join(f"{_member(name)}: {value(one, name, sources)}" for name, one in told.items())
     if isinstance(told, list):
-        return ", ".join(value(one, member) for one in told) or "none"
+        return ", ".join(value(one, member, sources) for one in told) or "none"
     if isinstance(told, bool):
         return "yes" if told else "no"
-    return WORDS.get(member, {}).get(str(told), str(told)) if told is not None else "null"
+    return _said_of(str(told), member, sources) if told is not None else "null"
+
+
+def _member(name: str) -> str:
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def _said_of(text: str, member: str, sources: Mapping[str, str]) -> str:
+    """A text as it is, unless it is an id that stands for words."""
+    if member in CITING:
+        return sources.get(text, text)
+    if member in NAMING:
+        return views.name_of(text)
+    if member == "what":
+        return views.measure(text)
+    return WORDS.get(member, {}).get(text, text)
 
 
 def source(item: Json, old: Read | None, new: Read | None) -> Json:
@@ -225,6 +272,34 @@ def _otherwise(row: Row, reviewed: Row) -> Iterator[str]:
             yield f"{kind}: {reviewed.kinds.get(kind, 'as any other')}"
 
 
+def absent(pairs: Sequence[Json], pair: Json, name: str) -> str:
+    """What stands on a side without a version, and the parts of its places that have one there."""
+    asked = pair[name]["asked"]
+    if not asked.get("on"):
+        return "Nothing was recorded"
+    said = ABSENT.get(asked["state"], ABSENT["nothing-recorded"])
+    wholes = {*pair["jurisdictions"]}
+    found: dict[str, list[str]] = {}
+    for other in pairs:
+        parts = [part for part in other["jurisdictions"] if wholes & {*within(part)[1:]}]
+        if other[name]["version"] and parts:
+            found.setdefault(other[name]["version"].rpartition("@")[2], []).extend(parts)
+    if not found:
+        return said
+    told = [f"version {number} is recorded as in force in {views.places(parts)}" for number, parts in found.items()]
+    return f"{said} for {views.places(pair['jurisdictions'])} as a whole; {views.joined(told)}"
+
+
+def incomparable(answer: Json, place: str | None) -> str:
+    """Why there is nothing to compare, where no side has a version; else nothing."""
+    if not answer["sides"]:
+        about = f" about {views.place(place)}" if place else ""
+        return f"This document says nothing{about}, so there is nothing to compare."
+    if not any(side[name]["version"] for side in answer["sides"] for name in ("old", "new")):
+        return "On neither side is a version recorded as in force."
+    return ""
+
+
 # --- the whole -------------------------------------------------------------------------------------------
 
 
@@ -273,6 +348,18 @@ def summary(told: Json) -> dict[str, Any]:
     }
 
 
+def backward(answer: Json, steps: Mapping[int, views.Step]) -> str:
+    """That the second side is the earlier one, where it is: of two versions by the days on which they took effect."""
+    later = "The first side is later than the second."
+    if answer["question"] == "versions":
+        first, second = (answer["sides"][0][side]["asked"]["version"] for side in ("old", "new"))
+        old, new = steps.get(first), steps.get(second)
+        if old and new and old.start != new.start:
+            took = f"Version {second} took effect on {new.told}, before version {first} did ({old.told})."
+            return took if new.start < old.start else ""
+    return later if answer["order"] == "backward" else ""
+
+
 def heading(question: str, asked: Mapping[str, str]) -> str:
     """Both sides and which axis, for the title."""
     if question == "versions":
@@ -280,15 +367,22 @@ def heading(question: str, asked: Mapping[str, str]) -> str:
         return f"What changed from version {first} to version {second}"
     if question == "in-force":
         return f"What changed in force between {_day(asked['from'])} and {_day(asked['to'])}"
-    moments = " and ".join(moment(asked.get(side)) for side in ("from_at", "to_at"))
     if question == "corrections":
-        return f"What the register said of {_day(asked['on'])}: {moments}"
+        moments = " and ".join(known(asked.get(side)) for side in ("from_at", "to_at"))
+        return f"What the register said of {_day(asked['on'])}, as known {moments}"
+    moments = " and ".join(moment(asked.get(side)) for side in ("from_at", "to_at"))
     return f"What the register recorded between {moments}"
 
 
 def _day(text: str) -> str:
     """A day that no line breaks."""
     return views.day(text).replace(" ", "\u00a0")
+
+
+def known(text: str | None) -> str:
+    """As of which moment something was known, as people say it."""
+    said = moment(text)
+    return said if said == "now" else f"at {said}"
 
 
 def moment(text: str | None) -> str:

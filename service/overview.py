@@ -13,7 +13,7 @@ import orjson
 from guidance.index import FOREVER, Row
 from guidance.model import Json
 from guidance.register import IN_FORCE, scope
-from guidance.vocabulary import outermost
+from guidance.vocabulary import BINDING, PARTS, outermost
 from service.answers import Register
 
 
@@ -49,8 +49,11 @@ def coming(register: Register, limit: int) -> Json:
     more = len(nearest) > limit
     for found in _gathered(register, _steps(index.awaited(on.toordinal(), position, dated=False), "begins", on)):
         held = waiting[found[0].state]
+        happening = _happening(register, found)
+        if any(_joined(other, happening) for other in held):
+            continue
         if len(held) < limit:
-            held.append(_happening(register, found))
+            held.append(happening)
         else:
             more = True
             if all(len(others) == limit for others in waiting.values()):
@@ -102,6 +105,7 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
         "document": first.document,
         "title": orjson.loads(content)["title"],
         "version": told["version"],
+        "versions": [told["version"]],
         "version_title": version["title"],
         "what": first.what,
         "state": first.state,
@@ -116,6 +120,16 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
     }
 
 
+def _joined(held: Json, new: Json) -> bool:
+    """Whether two things without a day are one rule that several versions have: then the first tells both."""
+    same = ("document", "what", "state", "stage", "rules", "expected", "trigger", "no_later_than")
+    if not new["rules"] or any(held[name] != new[name] for name in same):
+        return False
+    held["versions"] += new["versions"]
+    held["places"] = outermost([*held["places"], *new["places"]])
+    return True
+
+
 # --- what each document says -----------------------------------------------------------------------------
 
 
@@ -128,16 +142,43 @@ def standing(register: Register, names: Sequence[str]) -> list[Json]:
         by_place = {row[3]: row for row in rows}
         some = next(iter(by_place.values()))
         heard = [by_place[place] for place in scope(some[1].split(" "), asked) if place in by_place]
-        found.append({"document": name, "title": orjson.loads(some[2])["title"], "lines": _lines(heard)})
+        found.append({"document": name, "title": orjson.loads(some[2])["title"], "lines": _lines(register, heard)})
     return found
 
 
-def _lines(rows: Sequence[Row]) -> list[Json]:
-    lines: dict[tuple[Any, ...], list[Row]] = {}
+def _lines(register: Register, rows: Sequence[Row]) -> list[Json]:
+    """A line for each version or reason; none for a whole that has nothing where each of its parts has a version."""
+    applied = {row[3] for row in rows if row[5] in IN_FORCE}
+    lines: dict[tuple[Any, ...], tuple[Json, list[Row]]] = {}
     for row in rows:
         told = orjson.loads(row[7])
-        lines.setdefault((row[5], row[6], orjson.dumps(told["period"])), []).append(row)
-    return [_line(found) for found in lines.values()]
+        awaits = _awaits(register, row) if row[5] == "not-yet" else None
+        if row[5] == "not-yet" and PARTS.get(row[3]) and applied.issuperset(PARTS[row[3]]) and not _dayless(awaits):
+            continue
+        key = (row[5], row[6], orjson.dumps(told["period"]), awaits and awaits["version"])
+        lines.setdefault(key, (awaits, []))[1].append(row)
+    return [{**_line(found), "awaits": awaits} for awaits, found in lines.values()]
+
+
+def _dayless(awaits: Json) -> bool:
+    return bool(awaits and awaits["from"] is None)
+
+
+def _awaits(register: Register, row: Row) -> Json:
+    """What a document without a version in force awaits in a place: what binds without a day, else what is next."""
+    day = register.day().toordinal()
+    ((_, dated, waiting),) = register.archive.index.coming_of(row[0], day, register.position, [row[3]], 1)
+    told = [{**orjson.loads(said), "state": _state(overdue, day)} for overdue, _, said in waiting]
+    told = [one for one in told if one["stage"] in BINDING] + [orjson.loads(said) for said in dated]
+    item = next((one for one in told if one["rule"] is None), None)
+    if item is None:
+        return None
+    version = orjson.loads(register.archive.index.version(row[0], item["version"], register.position))
+    return {**item, "title": version["title"], "medicines": version["medicines"]}
+
+
+def _state(overdue: int, day: int) -> str:
+    return "outstanding" if overdue <= day else "coming"
 
 
 def _line(rows: Sequence[Row]) -> Json:

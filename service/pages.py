@@ -34,7 +34,6 @@ IN_SIGHT: Final = 5
 STATES: Final = 24
 """States of knowledge that are drawn at most, the newest."""
 LATELY: Final = 5
-EVER: Final = "1900-01-01"
 SOON: Final = 4
 REVISIONS: Final = 20
 MACHINES: Final = ("v1", "healthz", "readyz", "metrics")
@@ -72,6 +71,7 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
             "brands": _brands(one["documents"], one["inn"]),
             "documents": [_standing(visit, document, one["inn"]) for document in one["documents"][:IN_SIGHT]],
             "beyond": len(one["documents"][IN_SIGHT:]),
+            "unspoken": _unspoken(visit, one["documents"]),
         }
         for one in found["medicines"]
     ]
@@ -80,6 +80,11 @@ def _listed(visit: Visit, found: Json) -> dict[str, Any]:
         "next_href": visit.to(request.path, after=following) if following else None,
         "first_href": visit.to(request.path) if "after" in visit.given else None,
     }
+
+
+def _unspoken(visit: Visit, documents: Iterable[Json]) -> str | None:
+    """The place asked about, where none of the documents says anything about it."""
+    return None if any(one["lines"] for one in documents) else visit.seen.question.jurisdiction
 
 
 def _brands(documents: Iterable[Json], inn: str) -> list[str]:
@@ -94,7 +99,10 @@ def _standing(visit: Visit, document: Json, inn: str | None = None) -> dict[str,
 
 def _line(line: Json, on: date, inn: str | None) -> dict[str, Any]:
     rules = views.about(line["rules"], inn) if inn else line["rules"]
-    return {**line, "kinds": views.counted(rules), "own": views.own_starts(rules, line["places"], on)}
+    own = views.own_starts(rules, line["places"], on)
+    if inn and line["awaits"] and inn not in [one["inn"] for one in line["awaits"]["medicines"]]:
+        line = {**line, "awaits": None}
+    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own}
 
 
 @PAGES.get("/coming")
@@ -118,13 +126,19 @@ def documents() -> Response:
     answer = plain(answers.documents(narrowed, document_id(after, "after") if after else "", DOCUMENTS))
     held = {one["document"]: one for one in overview.standing(seen, [one["id"] for one in answer["documents"]])}
     listed = [
-        {**one, "authority": views.authority(one["authority"]), **_standing(visit, held[one["id"]])}
+        {
+            **one,
+            "authority": views.authority(one["authority"]),
+            **_standing(visit, held[one["id"]]),
+            "unspoken": _unspoken(visit, [held[one["id"]]]),
+        }
         for one in answer["documents"]
     ]
     following = answer["next_after"]
     told = {
         "documents": listed,
         "asked": asked,
+        "of": views.authority(authority) if authority else None,
         "next_href": visit.to("/documents", after=following, **asked) if following else None,
         "first_href": visit.to("/documents", **asked) if after else None,
     }
@@ -144,11 +158,27 @@ def document(authority: str, name: str) -> Response:
         "answer": answer,
         "selected": answer["selected"],
         "authority": views.authority(authority),
-        "why": views.why_nothing(answer),
+        "placed": views.placed(answer),
+        "also": views.also(answer),
+        "nothing": None if answer["version"] else views.nothing(answer, visit.to, f"/documents/{known}"),
     }
     if answer["document"] is not None:
         told |= _document_told(visit, known, answer)
-    return visit.show("document.html", told, answer["jurisdiction"], answer["next_change_on"])
+    return visit.show("document.html", told, answer["jurisdiction"], _next_change(visit, [known], answer))
+
+
+def _next_change(visit: Visit, names: Iterable[str], answer: Json) -> dict[str, str]:
+    """The next day on which what applies changes. That an expected time ends without a day is no change of the rules,
+    and the day after it is none either: then what is expected is said instead."""
+    on = answer["next_change_on"]
+    if on is None:
+        return {}
+    day = date.fromisoformat(on).toordinal()
+    turning = visit.seen.archive.index.turning(day - 1, day, visit.seen.position)
+    expected = [item["expected"] for item in answer["coming"] if item.get("changes_on") == on and item["expected"]]
+    if expected and not {*names} & {*turning}:
+        return {"expecting": views.expecting(expected[0])}
+    return {"next_change_on": on}
 
 
 def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
@@ -160,6 +190,7 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
     history = plain(answers.history(seen, name, FOREVER, REVISIONS))
     body = bodies.get(answer["selected"]["version"]) or _latest(value)
     shown = answer["version"]["rules"] if answer["version"] else []
+    found = views.steps(value, answer["jurisdiction"])
     return {
         "document": answer["document"],
         "body": body,
@@ -168,12 +199,18 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "parts": views.parts(answer, bodies),
         "places": _places(visit, name, value, answer["jurisdiction"]),
         "coming": _awaited(visit, name, bodies, answer["coming"]),
-        "versions": [{**one, "in_force": views.periods(one["in_force"])} for one in reversed(versions)],
+        "versions": [_listed_version(one, found) for one in reversed(versions)],
         "revisions_told": views.revisions(name, history["revisions"]),
         "history_href": to(f"/documents/{name}/history") if history["next_before"] else None,
         "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
         "drawing": _drawing(visit, value, answer, views.corrections(history["revisions"])),
     }
+
+
+def _listed_version(one: Json, found: Mapping[int, views.Step]) -> dict[str, Any]:
+    """A version as the table of versions shows it: when it is in force, and with which one it is compared."""
+    periods = views.periods(one["in_force"], one)
+    return {**one, "in_force": periods, "before": views.compared_with(one["number"], found)}
 
 
 def _comparing(visit: Visit, path: str, old: int, new: int) -> str:
@@ -228,11 +265,13 @@ def version(authority: str, name: str, number: str) -> Response:
         "told": told,
         "version": told["version"],
         "recorded": told["recorded"],
-        "periods": views.periods(told["in_force"]),
+        "periods": views.periods(told["in_force"], told["version"]),
         "groups": views.by_kind(told["version"]["rules"]),
         "authority": views.authority(authority),
         "answer": answer,
         "spoken": [one for one in (answer["selected"], *answer["parts"]) if one["version"] == counted],
+        "placed": views.placed(answer),
+        "unheld": views.version_unheld(answer, counted),
     }
     return visit.show("version.html", context, answer["jurisdiction"])
 
@@ -256,6 +295,9 @@ def rule(authority: str, name: str, rule: str) -> Response:
         "holds": bool(whole),
         "holds_in": [part for part in answer["parts"] if rule in part["rules"]],
         "coming": [item for item in answer["coming"] if item["rule"] == rule],
+        "placed": views.placed(answer),
+        "undated": views.pending(answer) is not None,
+        "unheld": views.rule_unheld(answer, rule, {version.number: version.body for version in value.versions}),
     }
     return visit.show("rule.html", context, answer["jurisdiction"])
 
@@ -272,7 +314,7 @@ def _through_versions(visit: Visit, value: Document, rule: str) -> list[dict[str
             {
                 "number": version.number,
                 "version": version.body,
-                "periods": views.periods(index.periods(value.id, version.number, position)),
+                "periods": views.periods(index.periods(value.id, version.number, position), version.body),
                 "rule": found,
                 "same": bool(before and before == found),
                 "redline": redline(before["text"], found["text"]) if changed else (),
@@ -304,7 +346,7 @@ def times(authority: str, name: str) -> Response:
         "drawing": {**timeline.drawn(lanes, marks), "desc": views.told(lanes, on, marks[0].day)} if lanes else None,
         "older": len(revisions) == STATES,
     }
-    return visit.show("times.html", told, place, answer["next_change_on"])
+    return visit.show("times.html", told, place, _next_change(visit, [known], answer))
 
 
 @PAGES.get("/documents/<authority>/<name>/history")
@@ -376,19 +418,28 @@ def medicine(inn: str) -> Response:
         "brands": _brands(standing.values(), known),
         "documents": [_of_medicine(visit, _standing(visit, standing[name], known), rules) for name in names],
         "coming": [item for name in names for item in _awaited_in(visit, name, answer["coming"])],
-        "changes_href": _changes_of(visit, known),
+        "unspoken": _unspoken(visit, standing.values()),
+        "changed": [one for name in names if (one := _changed(visit, name, known))["steps"]],
     }
-    return visit.show("medicine.html", told, next_change_on=answer["next_change_on"])
+    return visit.show("medicine.html", told, next_change=_next_change(visit, names, answer))
 
 
-def _changes_of(visit: Visit, inn: str) -> str:
-    """Where everything is told that changed for a medicine since anything was in force, up to the day asked about."""
-    return views.address(
-        visit.asked("at", "jurisdiction"),
-        "/changes",
-        medicine=inn,
-        **{"from": EVER, "to": visit.seen.day().isoformat()},
-    )
+def _changed(visit: Visit, name: str, inn: str) -> dict[str, Any]:
+    """How one document changed for a medicine by the day: each version that took effect, with the one it followed."""
+    seen, path = visit.seen, f"/documents/{name}"
+    value = seen.archive.index.document(name, seen.position)
+    versions = {version.number: version for version in value.versions}
+    naming = {number for number, version in versions.items() if inn in version.medicines}
+    found = views.steps(value, seen.question.jurisdiction)
+    told = []
+    for number, step in sorted(found.items(), key=lambda one: one[1].start, reverse=True):
+        before = views.compared_with(number, found)
+        if step.start <= seen.day() and naming & {number, before}:
+            compared = _comparing(visit, f"{path}/compare", before, number) if before else None
+            href = compared or visit.to(f"{path}/versions/{number}")
+            title = versions[number].title
+            told.append({"number": number, "day": step.told, "title": title, "before": before, "href": href})
+    return {"title": value.title, "steps": told}
 
 
 def _of_medicine(visit: Visit, document: dict[str, Any], rules: Iterable[Json]) -> dict[str, Any]:
@@ -460,4 +511,8 @@ def equip(app: Flask) -> None:
         places=views.places,
         medicine=views.name_of,
         system=views.system,
+        measure=views.measure,
+        cohort=views.cohort,
+        modality=views.modality,
+        unconfirmed=views.unconfirmed,
     )

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from guidance import severity
 from guidance.errors import BadParameter, UnknownVersion
 from guidance.model import Json, document_id
+from guidance.register import scope
 from service import answers, comparing, differences, paper, params, views
 from service.differences import Read
 from service.problems import TOO_LARGE, HttpProblem
@@ -64,10 +65,13 @@ def _sheet(visit: Visit, media: str, template: str, told: Mapping[str, Any], nam
 
 
 def _last_two(visit: Visit, name: str) -> dict[str, str]:
+    """The newest version, and the one with which it is to be compared."""
     numbers = [number for number, _ in visit.seen.archive.index.version_contents(name, visit.seen.position)]
     if not numbers:
         raise UnknownVersion(name, 1)
+    value = visit.seen.archive.index.document(name, visit.seen.position)
     first, second = (numbers * 2)[-2:] if len(numbers) == 1 else numbers[-2:]
+    first = views.compared_with(second, views.steps(value, None)) or first
     return {"from": f"@{first}", "to": f"@{second}", "jurisdiction": ""}
 
 
@@ -83,18 +87,21 @@ def _compared(visit: Visit, name: str, sides: Mapping[str, str], view: str) -> d
     found = differences.changes(answer, bodies)
     acts = _acting(visit.seen, name)
     content, _ = visit.seen.archive.index.document_row(name, visit.seen.position)
+    value = visit.seen.archive.index.document(name, visit.seen.position)
     to = _keeping(visit, {**sides, **({"on": own["on"]} if "on" in own else {})})
     path = f"/documents/{name}/compare"
     return {
         "id": name,
         "document": orjson.loads(content),
         "answer": answer,
+        "backward": differences.backward(answer, views.steps(value, None)),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
         "changes": [{**one, **acts(one)} for one in found],
         "unchanged": differences.unchanged(answer, bodies),
-        "pairs": [_pair(visit, name, side) for side in answer["sides"]],
+        "pairs": [_pair(visit, name, side, answer["sides"]) for side in answer["sides"]],
+        "incomparable": differences.incomparable(answer, own.get("jurisdiction")),
         "view": view,
         "views": [(key, text, to(path, view=key), key == view) for key, text in differences.VIEWS.items()],
         "swapped": visit.to(path, **_swapped(sides), **({"on": own["on"]} if "on" in own else {})),
@@ -182,15 +189,25 @@ def _acting(seen: answers.Register, name: str) -> Callable[[Mapping[str, Any]], 
         number, position = int(side["version"].partition("@")[2]), _position(seen, side)
         return {
             "recording": differences.act(change, recorded(number, position)),
-            "in_force": {"number": number, "periods": views.periods(index.periods(name, number, position))},
+            "in_force": {"number": number, "periods": _periods(seen, name, number, position)},
         }
 
     return acts
 
 
-def _pair(visit: Visit, name: str, side: Json) -> dict[str, Any]:
+def _periods(seen: answers.Register, name: str, number: int, position: int) -> list[dict[str, Any]]:
+    """When a version is in force, as far and as surely as a position has it."""
+    index = seen.archive.index
+    return views.periods(index.periods(name, number, position), orjson.loads(index.version(name, number, position)))
+
+
+def _pair(visit: Visit, name: str, side: Json, sides: Sequence[Json]) -> dict[str, Any]:
     """Both sides of a comparison: which version, when it is in force, and where to read it."""
-    return {**side, "old": _state(visit, name, side["old"]), "new": _state(visit, name, side["new"])}
+    told = {which: _state(visit, name, side[which]) for which in ("old", "new")}
+    for which, state in told.items():
+        if not state["version"]:
+            state["absent"] = differences.absent(sides, side, which)
+    return {**side, **told}
 
 
 def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:
@@ -205,7 +222,7 @@ def _state(visit: Visit, name: str, side: Json) -> dict[str, Any]:
         "number": number,
         "title": body["title"],
         "stage": body["stage"],
-        "in_force": views.periods(seen.archive.index.periods(name, number, position)),
+        "in_force": _periods(seen, name, number, position),
         "recorded": seen.archive.index.recording(name, number, position).json(),
         "href": visit.to(f"/documents/{name}/versions/{number}", **at),
     }
@@ -238,6 +255,7 @@ def changes() -> Response:
             *((text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
         ],
         "table": visit.seen.table.sha256,
+        "unspoken": answer["equal"] and _unspoken(narrowed),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
@@ -247,6 +265,15 @@ def changes() -> Response:
         **_form({**visit.asked("at", "jurisdiction"), **own}),
     }
     return _sheet(visit, media, "changes.html", told, "-".join(filter(None, ("changes", *filters.values()))))
+
+
+def _unspoken(seen: answers.Register) -> str | None:
+    """The place asked about, where none of the documents that the question is about says anything about it."""
+    place, names = seen.question.jurisdiction, answers.names(seen)
+    if place is None or names is None or not seen.revision:
+        return None
+    rows = (seen.archive.index.document_row(name, seen.position) for name in names)
+    return None if any(scope(named, place) for _, named in rows) else place
 
 
 def _lately(visit: Visit) -> dict[str, str]:

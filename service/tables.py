@@ -13,6 +13,8 @@ from rich.text import Text
 
 from guidance.errors import NotFound
 from guidance.model import Json
+from guidance.vocabulary import BINDING, COHORTS, MODALITIES, UNCONFIRMED
+from service import views
 
 PIPED_WIDTH = 160
 MARKS = {
@@ -71,14 +73,22 @@ def _head(console: Console, answer: Json) -> None:
         console.print(Text("Replayed from a journal: this is not when the register really learned it.", style="yellow"))
 
 
-def _said(told: Json) -> Text:
-    """One selected span in words."""
-    text = Text(f"{told['jurisdiction']}: {MARKS[told['state']]}", style="bold")
+def _said(told: Json, coming: list[Json]) -> Text:
+    """One selected span in words; what binds without a first day is not told as what does not apply."""
+    open_ = any(
+        item["rule"] is None and item["from"] is None and item["stage"] in BINDING
+        for item in coming
+        if item["jurisdiction"] == told["jurisdiction"]
+    )
+    mark = "no first day is recorded, which does not mean that it does not apply" if open_ else MARKS["not-yet"]
+    state = mark if told["state"] == "not-yet" else MARKS[told["state"]]
+    text = Text(f"{told['jurisdiction']}: {state}", style="bold")
     if told["version"]:
         text.append(f", version {told['version']}, {_until(told)}", style="default")
     unconfirmed = told.get("unconfirmed")
     if unconfirmed:
-        text.append(f" (not confirmed in a source: {', '.join(unconfirmed)})", style="yellow")
+        words = ", ".join(UNCONFIRMED[one] for one in unconfirmed)
+        text.append(f" (not confirmed in a source: {words})", style="yellow")
     if told.get("no_later_than"):
         text.append(f"\n  may be delayed, no later than {told['no_later_than']}", style="yellow")
     return text
@@ -92,12 +102,12 @@ def rules(answer: Json) -> None:
         console.print()
         console.print(Text(f"{told['document']}  {told['title']}", style="bold underline"))
         for selected in told["selected"]:
-            console.print(_said(selected))
+            console.print(_said(selected, [one for one in answer["coming"] if one["document"] == told["document"]]))
         table = _table("rule", "kind", "modality", "for", "in", "text")
         for item in (item for item in answer["rules"] if item["document"] == told["document"]):
             rule = item["rule"]
             places = " ".join(item["jurisdictions"]) + "".join(f" (not {part})" for part in item["but_not"])
-            table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], places, rule["text"])
+            table.add_row(rule["id"], rule["kind"], *_bound(rule), places, _sentence(rule))
         if table.row_count:
             console.print(table)
     if not answer["documents"]:
@@ -133,12 +143,12 @@ def document(answer: Json) -> None:
     _head(console, answer)
     if answer["document"]:
         console.print(Text(f"\n{answer['document']['id']}  {answer['document']['title']}", style="bold underline"))
-    console.print(_said(answer["selected"]))
+    console.print(_said(answer["selected"], answer["coming"]))
     basis = answer["selected"].get("ends_basis" if answer["selected"]["state"] == "ended" else "basis")
     if basis:
         console.print(Text(f"  {basis}", style="dim"))
     for part in answer["parts"]:
-        console.print(_said(part))
+        console.print(_said(part, answer["coming"]))
     if answer["version"]:
         console.print()
         _rules(console, answer["version"]["rules"])
@@ -149,8 +159,19 @@ def document(answer: Json) -> None:
 def _rules(console: Console, found: list[Json]) -> None:
     table = _table("rule", "kind", "modality", "for", "text")
     for rule in found:
-        table.add_row(rule["id"], rule["kind"], rule["modality"], rule["cohort"], rule["text"])
+        table.add_row(rule["id"], rule["kind"], *_bound(rule), _sentence(rule))
     console.print(table)
+
+
+def _bound(rule: Json) -> tuple[str, str]:
+    """How a rule binds, and which patients it is about, in words."""
+    return MODALITIES[rule["modality"]].lower(), COHORTS[rule["cohort"]].lower()
+
+
+def _sentence(rule: Json) -> str:
+    """What a rule says, and how it is read where that is not plain."""
+    reading = rule.get("interpretation")
+    return f"{rule['text']}\nHow this is read: {reading}" if reading else str(rule["text"])
 
 
 def version(answer: Json) -> None:
@@ -162,11 +183,20 @@ def version(answer: Json) -> None:
     console.print(
         f"{body['stage']}, {body['status']}; recorded by {answer['recorded']['author']}: {answer['recorded']['reason']}"
     )
-    for period in answer["in_force"]:
-        until = f" until {last_day(period['to'])}, {period['ends']}" if period["to"] else ""
-        console.print(f"{period['jurisdiction']}: from {period['from']}{until}")
+    for period in views.periods(answer["in_force"], body):
+        console.print(f"{', '.join(period['places'])}: {_days(period)}")
     console.print(f"sha256 {answer['sha256']}\n")
     _rules(console, body["rules"])
+
+
+def _days(period: Json) -> str:
+    """A stretch in force, as sure as it is known."""
+    if period["from"] is None:
+        return f"expected {period['expected']}, no day known" if period["expected"] else "first day not recorded"
+    late = " or earlier" if period["at_latest"] else ""
+    unsure = " (not confirmed)" if "from" in period["unconfirmed"] else ""
+    until = f" until {last_day(period['to'])}, {period['ends']}" if period["to"] else ""
+    return f"from {period['from']}{late}{unsure}{until}{' (not confirmed)' if 'to' in period['unconfirmed'] else ''}"
 
 
 def with_one_rule(answer: Json, rule: str, asked: str) -> Json:
@@ -198,7 +228,9 @@ def diff(answer: Json) -> None:
     _head(console, answer)
     if answer["order"] == "backward":
         console.print(Text("The sides are given backward in time.", style="yellow"))
-    if answer["equal"]:
+    if answer["equal"] and answer.get("sides") == []:
+        console.print("This document says nothing about that place: there is nothing to compare.")
+    elif answer["equal"]:
         console.print("No change: both sides are the same to the byte.")
     for part in answer.get("documents", [answer]):
         if "documents" in answer:

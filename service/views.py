@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from guidance.model import Document, Json, PartialDate
-from guidance.register import IN_FORCE, Span, coming, spans
-from guidance.vocabulary import AUTHORITIES, JURISDICTIONS, outermost, within
+from guidance.register import IN_FORCE, Span, coming, scope, spans, stretches
+from guidance.register import Stretch as Following
+from guidance.vocabulary import AUTHORITIES, BINDING, COHORTS, JURISDICTIONS, MODALITIES, UNCONFIRMED, outermost, within
 from service.timeline import Lane, Mark, Stretch
 
 To = Callable[..., str]
@@ -47,6 +48,8 @@ STATUSES: Final = {
     "withdrawn": "Withdrawn before it took effect.",
 }
 SYSTEMS: Final = {"atc": "ATC", "ema-product": "EMA product number", "eu-number": "EU number"}
+MEASURES: Final = {"prior-dmts": "earlier disease-modifying treatments"}
+"""What a threshold counts, where its id does not read as words."""
 COMMON: Final = ("EU", "UK", "GB", "NI", "CH", "EEA")
 
 
@@ -115,9 +118,33 @@ def name_of(inn: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence(text: str, *names: str | None) -> str:
+    """A text that begins as a sentence does, unless it begins with a name that is written as it is."""
+    first = text.partition(" ")[0]
+    return text if first in names or not first.isalpha() else f"{text[:1].upper()}{text[1:]}"
+
+
 def system(name: str) -> str:
     """A code system's name as people read it."""
     return SYSTEMS.get(name, name.replace("-", " "))
+
+
+def measure(name: str) -> str:
+    """What a threshold counts, as people read it."""
+    text = MEASURES.get(name, name.replace("-", " "))
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def cohort(name: str) -> str:
+    return COHORTS.get(name, name)
+
+
+def modality(name: str) -> str:
+    return MODALITIES.get(name, name)
+
+
+def unconfirmed(name: str) -> str:
+    return UNCONFIRMED.get(name, name)
 
 
 def authority(name: str) -> str:
@@ -194,52 +221,237 @@ def parts(answer: Json, bodies: Mapping[int, Json]) -> list[dict[str, Any]]:
     return found
 
 
-def why_nothing(answer: Json) -> str:
-    """In one sentence, why nothing of a document applies on a day."""
-    selected, where = answer["selected"], place(answer["selected"]["jurisdiction"])
-    if answer["document"] is None:
-        return "Nothing was recorded yet: the register begins later."
+def placed(answer: Json) -> str:
+    """The place asked about, and the whole whose word is used where it has none of its own."""
+    asked, spoken = answer["jurisdiction"], answer["selected"]["jurisdiction"]
+    return place(asked) if asked == spoken else f"{place(asked)} (as for {place(spoken)} as a whole)"
+
+
+def pending(answer: Json, number: int | None = None) -> Json:
+    """The version that binds the place asked about, and of which no first day is recorded; None where there is none.
+
+    `number`: only that version. Such a version may well apply: nobody may read "does not apply" there.
+    """
+    heard = within(answer["jurisdiction"])
+    found = (item for item in answer["coming"] if undated(item) and item["jurisdiction"] in heard)
+    return next((item for item in found if number in (None, item["version"])), None)
+
+
+def undated(item: Json) -> bool:
+    """Whether something awaited is a version that binds, and has no first day."""
+    return item["rule"] is None and item["from"] is None and item["stage"] in BINDING
+
+
+def decided(item: Json) -> str:
+    """What is known of a version without a first day, in a few words."""
+    if item["state"] == "outstanding":
+        return f"It was expected {_expectation(item['expected'])}, and no day was confirmed (outstanding)."
+    if item["expected"]:
+        return f"It is expected {_expectation(item['expected'])}; no day is confirmed."
+    return f"Awaited: {item['trigger']}." if item["trigger"] else "No day is known."
+
+
+def _expectation(text: str) -> str:
+    return f"{'on' if len(text) == 10 else 'in'} {partial_day(text)}"
+
+
+def expecting(expected: str) -> str:
+    """What is awaited in a time that is known, on a day that is not."""
+    unsure = "the day is not confirmed" if len(expected) == 10 else "no day is known"
+    return f"Expected {_expectation(expected)}; {unsure}"
+
+
+def without_day(stage: str, state: str, expected: str | None) -> dict[str, str]:
+    """How a version that binds and has no first day is tagged, in every list the same."""
+    if state == "outstanding" or expected:
+        return {"state": state, "word": ""}
+    return {"state": "outstanding", "word": f"{stage}, day not recorded"}
+
+
+def also(answer: Json) -> str:
+    """A sentence on a version that binds without a first day, where something else is known of the place."""
+    item = pending(answer)
+    if item is None or answer["selected"]["state"] in ("not-yet", "nothing-recorded"):
+        return ""
+    where = place(answer["jurisdiction"])
+    lead = f"Version {item['version']} is {item['stage']} too, and its first day in {where} is not recorded."
+    return f"{lead} {decided(item)}"
+
+
+def line_tag(line: Json) -> dict[str, str]:
+    """How one line of what a document says is tagged: a version without a first day as it is among what is coming."""
+    item = line["awaits"]
+    if item and undated(item):
+        return without_day(item["stage"], item["state"], item["expected"])
+    return {"state": line["state"], "word": line["ends"] if line["state"] == "ended" else ""}
+
+
+Piece = dict[str, str]
+"""Words, and where they lead if they lead anywhere."""
+
+
+def nothing(answer: Json, to: To, path: str) -> dict[str, Any]:
+    """What is true where no version is known to apply in the place asked about: a tag, a headline, and why.
+
+    A day that is not recorded is not a rule that does not apply, and a whole may have nothing where its parts do.
+    """
+    selected, item = answer["selected"], pending(answer)
+    applying = [part for part in answer["parts"] if part["state"] in IN_FORCE and part["rules"]]
+    tag = {"state": selected["state"], "word": selected["ends"] if selected["state"] == "ended" else ""}
+    if applying:
+        tag = {"state": "in-force", "word": "In force in parts"}
+    elif item and selected["state"] == "not-yet":
+        tag = without_day(item["stage"], item["state"], item["expected"])
+    elif selected["state"] == "nothing-recorded" and answer["document"]:
+        tag["word"] = "Nothing recorded"
+    if item and selected["state"] == "not-yet":
+        return {**tag, **_undated_told(answer, item, applying, to, path)}
+    if applying:
+        whole = f"{place(answer['jurisdiction'])} as a whole"
+        pieces = [{"text": "It applies in "}, *_linked(applying, to, path), {"text": "."}]
+        return {**tag, "headline": pieces, "why": _why_whole(answer, whole)}
+    headline, why = _why(answer)
+    return {**tag, "headline": [{"text": headline}], "why": why}
+
+
+def _undated_told(answer: Json, item: Json, applying: Sequence[Json], to: To, path: str) -> dict[str, Any]:
+    """What is said of a version that binds without a day: recorded for some parts, or for none."""
+    asked, spoken = answer["jurisdiction"], item["jurisdiction"]
+    stage = item["stage"].capitalize()
+    lead = (
+        f"{stage} for {place(spoken)}; its first day in {place(asked)}"
+        if asked != spoken
+        else f"{stage}; its first day"
+    )
+    exempt = f"A {'state' if 'EU' in within(asked) else 'place'} that is not recorded is not exempt."
+    if applying and {part["version"] for part in applying} == {item["version"]}:
+        pieces = [{"text": f"{lead} is recorded only for "}, *_linked(applying, to, path), {"text": "."}]
+        return {"headline": pieces, "why": f"{decided(item)} {exempt}"}
+    pieces = [{"text": f"{lead} is not recorded."}]
+    if applying:
+        pieces += [{"text": " It applies in "}, *_linked(applying, to, path), {"text": "."}]
+    elsewhere = f" {exempt}" if asked != spoken or "EU" in within(asked) else ""
+    return {
+        "headline": pieces,
+        "version": {"text": f"Read version {item['version']}", "href": to(f"{path}/versions/{item['version']}")},
+        "why": f"{decided(item)} That no day is recorded does not mean that it does not apply.{elsewhere}",
+    }
+
+
+def _linked(parts: Sequence[Json], to: To, path: str) -> list[Piece]:
+    """Parts of a place by name, each leading to what holds there, with the version."""
+    same = len({part["version"] for part in parts}) == 1
+    pieces: list[Piece] = []
+    for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+        number = "" if same and left else f" (version {part['version']})"
+        after = "" if not left else " and " if left == 1 else ", "
+        href = to(path, jurisdiction=part["jurisdiction"])
+        pieces += [{"text": place(part["jurisdiction"]), "href": href}, {"text": number + after}]
+    return pieces
+
+
+def _first_day(answer: Json) -> str | None:
+    """The next day on which a version takes effect in the place asked about."""
+    heard = within(answer["jurisdiction"])
+    found = (one for one in answer["coming"] if one["from"] and not one["rule"] and one["stage"] in BINDING)
+    return min((one["from"] for one in found if one["jurisdiction"] in heard), default=None)
+
+
+def _why_whole(answer: Json, whole: str) -> str:
+    """Why nothing is said of a whole whose parts have a word of their own."""
+    selected, first = answer["selected"], _first_day(answer)
     if selected["state"] == "ended":
-        return f"Version {selected['version']} no longer applies in {where}, and nothing followed it."
+        return f"For {whole}, version {selected['version']} no longer applies."
+    if selected["state"] == "nothing-recorded":
+        return f"This document says nothing about {whole}."
+    return f"For {whole} no day is recorded{f' before {day(first)}' if first else ''}."
+
+
+def _why(answer: Json) -> tuple[str, str]:
+    """In a headline and a sentence, why nothing of a document applies on a day."""
+    selected, where = answer["selected"], placed(answer)
+    if answer["document"] is None:
+        return "Nothing was recorded yet.", "The register begins later."
+    if selected["state"] == "ended":
+        return (
+            "Nothing of this document applies.",
+            f"Version {selected['version']} no longer applies in {where}, and nothing followed it.",
+        )
     if selected["state"] == "not-yet":
-        return f"The register knows of this document; none of it is in force in {where} on this day."
+        first = _first_day(answer)
+        known = f"The register knows of this document; none of it is in force in {where} on this day."
+        return "Not in force.", f"{known} It takes effect on {day(first)}." if first else known
     if selected["state"] == "not-recorded":
-        return f"This is older than what is recorded here for {where}: something may have applied, and is not recorded."
-    return f"This document says nothing about {where}."
+        return (
+            "Not known.",
+            f"This is older than what is recorded here for {where}: something may have applied, and is not recorded.",
+        )
+    return f"This document says nothing about {where}.", "That does not mean that nothing applies there."
+
+
+def rule_unheld(answer: Json, rule: str, bodies: Mapping[int, Json]) -> tuple[str, str]:
+    """In a headline and a sentence, why a rule is not known to hold in the place asked about. `bodies`: by number."""
+    item, where = pending(answer), placed(answer)
+    if item and rule in [one["id"] for one in bodies[item["version"]]["rules"]]:
+        lead = f"The first day of this rule in {place(answer['jurisdiction'])} is not recorded."
+        return lead, f"It is part of version {item['version']}, {item['stage']}. {decided(item)}"
+    if answer["selected"]["state"] in ("not-recorded", "nothing-recorded"):
+        return _why(answer)
+    return f"This rule does not apply in {where} on {day(answer['on'])}.", ""
+
+
+def version_unheld(answer: Json, number: int) -> tuple[str, str]:
+    """In a headline and a sentence, why a version is not known to apply in the place asked about."""
+    item = pending(answer, number)
+    if item:
+        return f"The first day of this version in {place(answer['jurisdiction'])} is not recorded.", decided(item)
+    if answer["selected"]["state"] in ("not-recorded", "nothing-recorded"):
+        return _why(answer)
+    return f"This version is not what applies in {placed(answer)} on {day(answer['on'])}.", ""
 
 
 def awaited(item: Json, title: str, href: str, rules: Mapping[str, str] | None = None) -> dict[str, Any]:
     """One thing that a document awaits, as macros/coming.html takes it."""
     rule = (rules or {}).get(item["rule"]) if item["rule"] else None
+    tag = without_day(item["stage"], item["state"], item["expected"]) if undated(item) else {"state": item["state"]}
     return {
         "title": rule or title,
         "href": href,
         "from": item["from"],
         "expected": item["expected"],
         "trigger": item["trigger"],
-        "state": item["state"],
-        "stage": item["stage"],
+        **tag,
+        "stage": None if tag.get("word") else item["stage"],
         "jurisdictions": [item["jurisdiction"]],
-        "text": f"One rule of version {item['version']}, {title}." if rule else None,
+        "of": {item["version"]: title} if rule else {},
     }
 
 
 def gathered(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items that differ in nothing but the place, as one."""
+    """Items that differ in nothing but the place, or the version that has the rule, as one."""
     found: dict[str, dict[str, Any]] = {}
     for item in items:
-        key = repr({name: value for name, value in item.items() if name != "jurisdictions"})
-        if key in found:
-            found[key]["jurisdictions"] += item["jurisdictions"]
-        else:
-            found[key] = {**item, "jurisdictions": list(item["jurisdictions"])}
-    return list(found.values())
+        key = repr({name: value for name, value in item.items() if name not in ("jurisdictions", "of")})
+        one = found.setdefault(key, {**item, "jurisdictions": [], "of": {}})
+        one["jurisdictions"] += [code for code in item["jurisdictions"] if code not in one["jurisdictions"]]
+        one["of"].update(item["of"])
+    return [{**one, "text": f"One rule of {of_versions(one['of'])}." if one["of"] else None} for one in found.values()]
+
+
+def of_versions(titles: Mapping[int, str]) -> str:
+    """Versions by number, the title too where there is one."""
+    if len(titles) > 1:
+        return f"versions {joined([str(number) for number in sorted(titles)])}"
+    return "".join(f"version {number}, {title}" for number, title in titles.items())
 
 
 def happening(item: Json, to: To) -> dict[str, Any]:
     """One thing of the register's calendar, as macros/coming.html takes it."""
     href = to(f"/documents/{item['document']}")
     ends = item["what"] == "ends"
+    tag = {"state": "ended", "word": item["ends"] or "ends"} if ends else {"state": item["state"]}
+    if not (ends or item["day"] or item["rules"]) and item["stage"] in BINDING:
+        tag = without_day(item["stage"], item["state"], item["expected"])
     return {
         "title": item["title"],
         "href": href,
@@ -247,9 +459,8 @@ def happening(item: Json, to: To) -> dict[str, Any]:
         "expected": item["expected"],
         "trigger": item["trigger"],
         "no_later_than": None if item["day"] else item["no_later_than"],
-        "state": "ended" if ends else item["state"],
-        "word": (item["ends"] or "ends") if ends else None,
-        "stage": None if ends else item["stage"],
+        **tag,
+        "stage": None if tag.get("word") else item["stage"],
         "jurisdictions": item["places"],
         "medicines": few([name_of(inn) for inn in item["medicines"]]),
         "text": said(item),
@@ -270,7 +481,7 @@ def said(item: Json) -> str:
     if item["what"] == "ends":
         return f"The end of {version}."
     if len(rules) == 1:
-        return f"{rules[0]} (one rule of {version})."
+        return f"{rules[0]} (one rule of {of_versions(dict.fromkeys(item['versions'], item['version_title']))})."
     if rules:
         return f"{len(rules)} more rules of {version}."
     return f"{version[0].upper()}{version[1:]}."
@@ -296,15 +507,91 @@ def only(filters: Mapping[str, str | None]) -> str:
 # --- versions --------------------------------------------------------------------------------------------
 
 
-def periods(found: Iterable[Json]) -> list[dict[str, Any]]:
-    """Stretches in force, those of several places that are the same as one."""
+def periods(found: Iterable[Json], body: Json) -> list[dict[str, Any]]:
+    """Stretches in force of a version, those of several places that are the same as one, as sure as they are known.
+
+    Places for which the version binds and no first day is recorded come last, with what is known instead.
+    """
     same: dict[tuple[Any, ...], list[str]] = {}
     for one in found:
-        same.setdefault((one["from"], one["to"], one["ends"]), []).append(one["jurisdiction"])
+        told = _told_of(one, body)
+        sure = tuple(told.get("unconfirmed", ())), bool(told.get("at_latest"))
+        if one["to"] != told.get("to"):
+            sure = tuple(what for what in sure[0] if what != "to"), sure[1]
+        same.setdefault((one["from"], one["to"], one["ends"], *sure), []).append(one["jurisdiction"])
     return [
-        {"from": start, "to": end, "ends": ends, "places": outermost(codes)}
-        for (start, end, ends), codes in same.items()
+        {
+            "from": start,
+            "to": end,
+            "ends": ends,
+            "unconfirmed": list(open_),
+            "at_latest": late,
+            "places": outermost(codes),
+        }
+        for (start, end, ends, open_, late), codes in same.items()
+    ] + _dayless(body)
+
+
+def _told_of(one: Json, body: Json) -> Json:
+    """The commencement with which a stretch begins: it says how sure its days are."""
+    for code in within(one["jurisdiction"]):
+        for told in body["commencements"]:
+            if code in told["jurisdictions"] and told.get("from") == one["from"]:
+                return told
+    return {}
+
+
+def _dayless(body: Json) -> list[dict[str, Any]]:
+    if body["stage"] not in BINDING or body["status"] != "standing":
+        return []
+    return [
+        {"from": None, "to": None, "ends": None, "expected": told.get("expected"), "places": told["jurisdictions"]}
+        for told in body["commencements"]
+        if "from" not in told
     ]
+
+
+class Step(NamedTuple):
+    """One version taking effect: on which day, how sure that is, and which version applied before it there, if any."""
+
+    start: date
+    told: str
+    before: int | None
+
+
+def steps(document: Document, asked: str | None) -> dict[int, Step]:
+    """By number, how each version that takes effect somewhere in the question's scope did so.
+
+    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
+    follows another in a part only follows that one.
+    """
+    found: dict[int, Step] = {}
+    for code in scope(document.named, asked):
+        before: int | None = None
+        for stretch in stretches(document, code):
+            number = stretch.version.number
+            if number not in found or (found[number].before is None and before not in (None, number)):
+                found[number] = Step(stretch.start, _start_told(stretch), before if before != number else None)
+            if stretch.periods():
+                before = number
+    return found
+
+
+def _start_told(stretch: Following) -> str:
+    told = stretch.commencement.body
+    late = " or earlier" if told.get("at_latest") else ""
+    return (
+        f"{day(stretch.start.isoformat())}{late}{' (not confirmed)' if 'from' in told.get('unconfirmed', ()) else ''}"
+    )
+
+
+def compared_with(number: int, found: Mapping[int, Step]) -> int | None:
+    """With which version to compare one: what applied before it; where none did, the last by number, unless later."""
+    step = found.get(number)
+    if step and step.before:
+        return step.before
+    previous = found.get(number - 1)
+    return number - 1 if number > 1 and not (step and previous and previous.start > step.start) else None
 
 
 def revisions(name: str, found: Iterable[Json]) -> list[dict[str, Any]]:
@@ -380,7 +667,7 @@ def _stretch(document: Document, run: Sequence[Span], on: date, to: To) -> Stret
         state,
         f"Version {first.version}: {version.title if version else ''}",
         _shorter(first.version),
-        sub=short_period(start, end),
+        sub=short_period(start, end, first.commencement.body if first.commencement else {}),
         href=to(f"/documents/{document.id}/versions/{first.version}"),
     )
 
@@ -409,10 +696,15 @@ def _expected(known: PartialDate | None) -> str:
     return f"expected {partial_day(str(known))}" if known else "no day known"
 
 
-def short_period(start: date | None, end: date | None) -> str:
-    """As short as it can be said: 12 Sep 2013 – 11 Apr 2019."""
+def short_period(start: date | None, end: date | None, told: Mapping[str, Json]) -> str:
+    """As short as it can be said: 12 Sep 2013 – 11 Apr 2019; `told` is the commencement, which says how sure it is."""
+    open_ = told.get("unconfirmed", ())
     first = _short(start) if start else ""
-    return f"{first} – {_short(end - timedelta(days=1))}" if end else f"from {first}" if first else ""
+    first += (" or earlier" if told.get("at_latest") else "") + (" (not confirmed)" if "from" in open_ else "")
+    if not end:
+        return f"from {first}" if first else ""
+    unsure = " (not confirmed)" if "to" in open_ and told.get("to") == end.isoformat() else ""
+    return f"{first} – {_short(end - timedelta(days=1))}{unsure}"
 
 
 def _short(known: date) -> str:

@@ -21,6 +21,17 @@ from service.views import To, address
 HTML: Final = "text/html"
 TZDATA: Final = tzdata_version()
 WHEN: Final = ("on", "at", "jurisdiction")
+ASOF_FIELDS: Final = {"on": "asof-on", "at": "asof-at"}
+SIDE_FIELDS: Final = {
+    name: f"side-{name.replace('_', '-')}" for name in ("from", "to", "from_at", "to_at", "on", "at", "jurisdiction")
+}
+MISSING: Final = {
+    "from": "Enter the first {}",
+    "to": "Enter the second {}",
+    "from_at": "Enter the first day, instant or revision",
+}
+"""What to enter in a field of two sides that was left empty."""
+NOTHING: Final[Mapping[str, Any]] = {}
 PAGING: Final = ("after", "before")
 NAV: Final = (
     ("In force", "/"),
@@ -58,18 +69,20 @@ class Visit:
         return {name: self.given[name] for name in names if name in self.given}
 
     def show(
-        self, template: str, told: Mapping[str, Any], home: str | None = None, next_change_on: str | None = None
+        self, template: str, told: Mapping[str, Any], home: str | None = None, next_change: Mapping[str, Any] = NOTHING
     ) -> Response:
-        """The page. `home`: the place that the answer is for, where none was asked for."""
+        """The page. `home`: the place that the answer is for, where none was asked for; `next_change`: what the bar
+        says of it, a known day (next_change_on) or what is expected without one (expecting)."""
         asked = self.seen.question
         where = asked.jurisdiction or home or self.seen.home
+        unasked = "The document’s main place" if home else "Any place"
         frame = {
             **self.frame(home),
             "asof": {
-                **_asof(self.given, self.to, today(self.seen.now, where), "Its own place" if home else "Any place"),
+                **_asof(self.given, self.to, today(self.seen.now, where), unasked),
                 "on": self.seen.day(home).isoformat(),
                 "jurisdiction": asked.jurisdiction or home,
-                "next_change_on": next_change_on,
+                **next_change,
             },
         }
         return self.send(where, HTML, lambda: render_template(template, **frame, **told).encode("utf-8"))
@@ -111,7 +124,7 @@ def _followed(given: Mapping[str, str]) -> list[dict[str, str]]:
     if "authority" in places:
         about, what = f"documents/{places['authority']}/{places['name']}", "this document"
     elif "inn" in places:
-        about, what = f"medicines/{places['inn']}", f"guidance on {places['inn']}"
+        about, what = f"medicines/{places['inn']}", f"guidance on {views.name_of(places['inn'])}"
     elif request.path == "/documents" and given.get("authority") in AUTHORITIES:
         about, what = f"authorities/{given['authority']}", f"guidance of {AUTHORITIES[given['authority']]}"
     kinds = (("Feed", "application/atom+xml", "atom"), ("Calendar", "text/calendar", "ics"))
@@ -154,10 +167,12 @@ def error_page(problem: dict[str, Any]) -> Response:
     parameter = problem.get("parameter")
     two = request.path.endswith(("/compare", "/changes"))
     said = str(problem["detail"]).removeprefix(f"{parameter}: ")
-    errors = {parameter: said} if parameter in ("on", "at") and not two else {}
+    fields = SIDE_FIELDS if two else ASOF_FIELDS
+    errors = {parameter: _entered(parameter) or said} if parameter in fields else {}
     told = {
         **_frame(to),
         "again": to(request.path, on=None) if two else None,
+        "form": _sides_form(errors) if two else None,
         "asof": None
         if two
         else {
@@ -167,12 +182,35 @@ def error_page(problem: dict[str, Any]) -> Response:
             "written": {name: given.get(name) for name in errors},
             "errors": errors,
         },
-        "errors": [{"text": text, "href": f"#asof-{name}"} for name, text in errors.items()],
+        "errors": [{"text": text, "href": f"#{fields[name]}"} for name, text in errors.items()],
         "problem": problem,
-        "said": f"{said[:1].upper()}{said[1:]}",
+        "said": views.sentence(said, parameter),
         "known": problem["type"].removeprefix(problems.BASE),
     }
     return Response(render_template("error.html", **told), mimetype=HTML)
+
+
+def _entered(parameter: str) -> str | None:
+    """What to enter where one of two sides was left empty."""
+    if parameter not in MISSING or request.args.get(parameter, "").strip():
+        return None
+    other = request.args.get({"from": "to", "to": "from"}.get(parameter, ""), "")
+    return MISSING[parameter].format("version" if "@" in other else "date")
+
+
+def _sides_form(errors: Mapping[str, str]) -> dict[str, Any]:
+    """The form that asks which two states to compare, with what was filled in."""
+    given = {name: value.strip() for name, value in request.args.items()}
+    whole = request.path == "/changes"
+    return {
+        "action": request.path,
+        "sides": {name: given.get(name, "") for name in ("from", "to", "from_at", "to_at")},
+        **{name: given.get(name, "") for name in WHEN},
+        "jurisdictions": views.jurisdictions("Any place"),
+        "hint": "A day (2019-12-01)" if whole else "A version (@2) or a day (2019-12-01)",
+        "kept": [{"name": name, "value": given.get(name)} for name in ("medicine", "authority")] if whole else [],
+        "errors": errors,
+    }
 
 
 def _understood(given: Mapping[str, str]) -> tuple[dict[str, str], date]:

@@ -100,7 +100,7 @@ def test_from_a_name_to_the_proof_of_a_change_by_keyboard_alone(chrome: Browser,
         page.wait_for_url("**/search?**")
         for words, there in (
             ("Alemtuzumab (Lemtrada) for multiple sclerosis", "/documents/ema/lemtrada"),
-            ("What changed between the last two", "/compare?"),
+            ("What changed from version 2 to version 3", "/compare?"),
             ("Side by side", "view=sides"),
             ("Next change", "#change-2"),
         ):

@@ -166,7 +166,7 @@ def test_everything_works_without_javascript(chrome: Browser, address: str) -> N
         page.locator(".app-find button").click()
         page.locator(".app-hits a", has_text="Valproate in the United Kingdom").click()
         expect(page.locator("h1")).to_have_text("Valproate in the United Kingdom")
-        page.click("text=What changed between the last two")
+        page.click("text=What changed from version 3 to version 4")
         expect(page.locator("h1")).to_have_text("What changed from version 3 to version 4")
 
 

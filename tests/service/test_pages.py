@@ -203,17 +203,23 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
         ),
         (f"{LEMTRADA}?on=2019-12-01", "The first day: no source was found that confirms it."),
         (f"{LEMTRADA}?on=2013-09-11", "none of it is in force in the EU on this day"),
-        (f"{LEMTRADA}?at=2000-01-01", "Nothing was recorded yet: the register begins later."),
+        (f"{LEMTRADA}?at=2000-01-01", "Nothing was recorded yet. The register begins later."),
         ("/documents/ema/zinbryta", "Version 1 no longer applies in the EU, and nothing followed it."),
         ("/documents/ema/zinbryta", "Withdrawn: it applied from 2 March 2018 or earlier until 26 March 2018."),
         ("/documents/ema/zinbryta?on=2018-03-01", "This is older than what is recorded here for the EU"),
         ("/documents/ema/hes?jurisdiction=UK", "This document says nothing about the UK."),
         ("/documents/ema/hes", "by no more than 18 months"),
         ("/documents/ema/hes", "No later than 24 November 2023"),
-        ("/documents/ema/valproate", "Nothing of this document applies."),
-        ("/documents/ema/valproate", "It does in Germany."),
-        ("/documents/mhra/valproate", "Only in Great Britain Supply Must Everyone Dispense the original full pack"),
-        ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should Everyone Full packs as good practice"),
+        ("/documents/ema/hes?jurisdiction=UK", "That does not mean that nothing applies there."),
+        (f"{LEMTRADA}?on=2013-09-11&jurisdiction=FR", "in force in France (as for the EU as a whole) on this day"),
+        (f"{LEMTRADA}?on=2013-09-11", "It takes effect on 12 September 2013."),
+        (
+            f"{LEMTRADA}?jurisdiction=FR",
+            "version 3, in force in France (as for the EU as a whole) from 16 January 2020",
+        ),
+        (f"{LEMTRADA}/versions/2?jurisdiction=FR", "is not what applies in France (as for the EU as a whole) on"),
+        ("/documents/mhra/valproate", "Only in Great Britain Supply Must New and existing patients Dispense"),
+        ("/documents/mhra/valproate", "Only in Northern Ireland Supply Should New and existing patients Full"),
         ("/documents/mhra/valproate?on=2023-12-01", "In Great Britain In force Dispense valproate in full packs"),
         ("/documents/mhra/isotretinoin?on=2026-01-21", "from 31 October 2023 until 21 January 2026, then repealed"),
         ("/documents/mhra/isotretinoin?on=2026-01-21", "Next known change: 22 January 2026"),
@@ -235,6 +241,157 @@ def test_home_goes_on_from_page_to_page_until_every_medicine_was_shown(client: F
 )
 def test_what_a_page_says(client: FlaskClient, address: str, said: str) -> None:
     assert said in page(client, address).text
+
+
+@pytest.mark.parametrize(
+    ("address", "tag", "said"),
+    [
+        (
+            "/documents/mhra/valproate?on=2023-12-01",
+            "In force in parts",
+            "It applies in Great Britain and Northern Ireland (version 2). "
+            "For the UK as a whole no day is recorded before 31 January 2024.",
+        ),
+        (
+            "/documents/ema/valproate",
+            "In force in parts",
+            "Decided; its first day is recorded only for Germany (version 1). "
+            "Awaited: National implementation by each Member State. A state that is not recorded is not exempt.",
+        ),
+        (
+            "/documents/ema/valproate?jurisdiction=FR",
+            "Decided, day not recorded",
+            "Decided for the EU; its first day in France is not recorded.",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones?on=2020-06-01",
+            "Outstanding, day not confirmed",
+            "Issued; its first day is not recorded. It was expected in March 2019, and no day was confirmed "
+            "(outstanding). That no day is recorded does not mean that it does not apply. Read version 1",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones/versions/1?on=2020-06-01",
+            "",
+            "The first day of this version in the UK is not recorded. It was expected in March 2019",
+        ),
+        (
+            "/documents/mhra/fluoroquinolones/rules/caution-older?on=2020-06-01",
+            "",
+            "The first day of this rule in the UK is not recorded. It is part of version 1, issued.",
+        ),
+        (
+            "/documents/ema/valproate/rules/patient-card",
+            "",
+            "In force in Germany. The first day of this rule in the EU is not recorded.",
+        ),
+    ],
+)
+def test_a_day_that_is_not_recorded_is_not_told_as_what_does_not_apply(
+    client: FlaskClient, address: str, tag: str, said: str
+) -> None:
+    read = page(client, address)
+    assert said in read.main.text
+    assert not tag or read.of_class("app-title")[0].text.endswith(tag)
+    for untrue in ("Nothing of this document applies", "none of it is in force", "It does in", "This rule does"):
+        assert untrue not in read.main.text
+    assert "Not yet in force" not in read.main.text
+
+
+def test_where_parts_apply_the_headline_leads_to_each(client: FlaskClient) -> None:
+    read = page(client, "/documents/mhra/valproate?on=2023-12-01")
+    links = {one.text: one.attributes["href"] for one in read.all("a")}
+    for name, code in (("Great Britain", "GB"), ("Northern Ireland", "NI")):
+        assert links[name] == f"/documents/mhra/valproate?on=2023-12-01&jurisdiction={code}"
+
+
+def test_a_list_says_of_a_version_without_a_day_what_the_calendar_says(client: FlaskClient) -> None:
+    read = page(client, "/?on=2020-06-01")
+    told = lines(read)
+    assert "Outstanding, day not confirmed UK Restrictions of March 2019" in told["Ciprofloxacin"]
+    assert "Not yet in force" not in told["Ciprofloxacin"]
+    assert "Restrictions of March 2019" not in told["Delafloxacin"]
+    said = page(client, "/medicines/valproate?on=2023-12-01").main.text
+    assert said.count("Decided, day not recorded") == 2
+    assert "Not yet in force" not in said
+    assert "Decided, day not recorded EU" in page(client, "/coming").main.text
+    assert "Not yet in force UK · from 31 October 2023" in told["Isotretinoin"]
+
+
+def test_a_medicine_of_which_nothing_is_recorded_for_a_place_says_so(client: FlaskClient) -> None:
+    said = "Nothing is recorded here about France. That does not mean that nothing applies there."
+    assert said in lines(page(client, "/?jurisdiction=FR"))["Delafloxacin"]
+    assert said in page(client, "/medicines/delafloxacin?jurisdiction=FR").main.text
+    assert said in page(client, "/documents?jurisdiction=FR").main.text
+    assert all(one.text for one in page(client, "/?jurisdiction=FR").of_class("app-medicines__lines"))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (LEMTRADA, "Provisional from 12 April 2019 (not confirmed) until 15 January 2020, superseded"),
+        (LEMTRADA, "12 Apr 2019 (not confirmed) – 15 Jan 2020"),
+        (f"{LEMTRADA}/versions/2", "In force from 12 April 2019 (not confirmed) until 15 January 2020"),
+        (f"{LEMTRADA}/rules/indication", "from 12 April 2019 (not confirmed) until 15 January 2020"),
+        (f"{LEMTRADA}/times", "12 Apr 2019 (not confirmed) – 15 Jan 2020"),
+        (
+            f"{LEMTRADA}/compare?from=@1&to=@2",
+            "Version 2: Temporary restriction during the safety review from 12 April",
+        ),
+        (f"{LEMTRADA}/compare?from=@1&to=@2", "from 12 April 2019 (not confirmed) until 15 January 2020, superseded"),
+        (f"{LEMTRADA}/compare?from=@1&to=@2", "Version 2 in force from 12 April 2019 (not confirmed) until 15 January"),
+        ("/documents/ema/zinbryta", "Decided from 2 March 2018 or earlier until 26 March 2018, withdrawn"),
+        ("/documents/ema/zinbryta", "2 Mar 2018 or earlier – 26 Mar 2018"),
+        ("/documents/ema/zinbryta/compare?from=@1&to=@2", "from 2 March 2018 or earlier until 26 March 2018"),
+        ("/documents/mhra/fluoroquinolones", "Issued expected in March 2019 (no day known) · UK"),
+        ("/documents/ema/valproate", "from 20 June 2018 onwards · DE first day not recorded · EU"),
+    ],
+)
+def test_what_is_not_sure_of_a_day_is_said_wherever_the_day_is(client: FlaskClient, address: str, said: str) -> None:
+    assert said in page(client, address).main.text
+
+
+def test_an_end_that_is_not_confirmed_is_said_only_where_it_is_the_end(archive: Archive, publish: Publish) -> None:
+    open_end = since("2025-01-01", to="2026-06-01", unconfirmed=["to"])
+    publish(document(), version(1, open_end))
+    assert "until 31 May 2026 (end not confirmed)" in page(door(archive), "/documents/ema/example/versions/1").main.text
+    publish(version(2, since("2026-02-01")))
+    (said,) = [one.text for one in page(door(archive), "/documents/ema/example").of_class("app-stretch")][1:]
+    assert said == "from 1 January 2025 until 31 January 2026, superseded · EU"
+
+
+def test_what_applies_and_what_binds_without_a_day_are_both_said(archive: Archive, publish: Publish) -> None:
+    publish(document(), version(1, since("2025-01-01")), version(2, awaited()))
+    said = page(door(archive), "/documents/ema/example").main.text
+    assert "version 1, in force in the EU from 1 January 2025" in said
+    assert "Version 2 is decided too, and its first day in the EU is not recorded. Awaited: a decision." in said
+
+
+def test_what_a_rule_is_about_reads_right_whether_it_allows_or_forbids(client: FlaskClient) -> None:
+    forbidden = page(client, LEMTRADA).all("article", id="rule-stroke")[0].text
+    assert "Must not New and existing patients" in forbidden
+    assert "Applies where history of stroke" in forbidden
+    excepted = page(client, "/documents/mhra/fluoroquinolones").all("article", id="rule-others-inappropriate")[0].text
+    assert "Except where other antibiotics commonly recommended for the infection are inappropriate" in excepted
+    for read in (forbidden, excepted):
+        assert "Only where" not in read
+        assert "Not where" not in read
+
+
+@pytest.mark.parametrize("address", [LEMTRADA, f"{LEMTRADA}/versions/3", f"{LEMTRADA}/rules/coagulopathy"])
+def test_how_a_rule_is_read_stands_beside_it(client: FlaskClient, address: str) -> None:
+    assert "How this is read: The comma can be read two ways." in page(client, address).main.text
+
+
+def test_names_are_words_and_ids_are_left_as_they_are(client: FlaskClient) -> None:
+    told = page(client, "/documents/ema/fluoroquinolones").all("article", id="rule-suspension")[0].text
+    assert "Cinoxacin, Flumequine, Nalidixic acid, Pipemidic acid" in told
+    assert "Earlier disease-modifying treatments: at least 1" in page(client, LEMTRADA).main.text
+    assert "mhra/valproate has no version 9" in page(client, "/documents/mhra/valproate/versions/9", 404).main.text
+    listed = page(client, "/documents?authority=mhra").main.text
+    assert "Of one authority, Medicines and Healthcare products Regulatory Agency." in listed
+    feeds = page(client, "/medicines/nalidixic-acid").all("link", rel="alternate")
+    assert feeds[0].attributes["title"] == "Feed of guidance on Nalidixic acid"
+    assert "The document’s main place" in page(client, LEMTRADA).first("select").text
 
 
 def test_a_document_groups_its_rules_and_counts_them(client: FlaskClient) -> None:
@@ -265,6 +422,17 @@ def test_the_past_is_shown_as_it_was_known(past: FlaskClient) -> None:
     assert "What is coming" not in page(past, LEMTRADA).main.text
 
 
+@pytest.mark.parametrize("address", [LEMTRADA, f"{LEMTRADA}/times", "/medicines/alemtuzumab"])
+def test_that_an_expected_month_ends_is_not_told_as_a_change_of_the_rules(past: FlaskClient, address: str) -> None:
+    said = page(past, f"{address}?on=2019-11-20&at=2019-11-20").of_class("app-asof__statement")[0].text
+    assert said.endswith("Expected in January 2020; no day is known")
+    assert "1 February 2020" not in said
+    machine = orjson.loads(past.get("/v1/documents/ema/lemtrada?on=2019-11-20&at=2019-11-20").data)
+    assert machine["next_change_on"] == "2020-02-01"
+    later = page(past, f"{address}?on=2020-01-15").of_class("app-asof__statement")[0].text
+    assert later.endswith("Next known change: 16 January 2020")
+
+
 def test_a_rule_is_shown_through_the_versions(past: FlaskClient) -> None:
     read = page(past, f"{LEMTRADA}/rules/vital-signs")
     steps = [one.text for one in read.of_class("app-step")]
@@ -281,13 +449,57 @@ def test_corrections_are_drawn_on_a_line_of_their_own_and_told(past: FlaskClient
     assert not page(client, "/documents/mhra/valproate").of_class("app-timeline__mark--correction")
 
 
-def test_a_medicine_leads_to_what_changed_for_it(client: FlaskClient) -> None:
-    read = page(client, "/medicines/alemtuzumab?jurisdiction=EU")
-    (link,) = [one.attributes["href"] for one in read.all("a") if one.text == "What changed for Alemtuzumab"]
-    assert "jurisdiction=EU" in link
-    told = page(client, link).main.text
-    assert "Alemtuzumab (Lemtrada) for multiple sclerosis" in told
-    assert "Valproate" not in told
+def changes_of(read: Page) -> str:
+    return next(one.text for one in read.all("section") if one.attributes.get("aria-labelledby") == "changes")
+
+
+def test_a_medicine_tells_its_changes_version_by_version_with_the_day_of_each(client: FlaskClient) -> None:
+    read = page(client, "/medicines/alemtuzumab?jurisdiction=EU&at=2026-02-02")
+    assert "#changes" in [one.attributes["href"] for one in read.all("a") if one.text == "What changed for Alemtuzumab"]
+    said = changes_of(read)
+    assert "16 January 2020 Restricted after the safety review What changed from version 2 to version 3" in said
+    assert "12 April 2019 (not confirmed) Temporary restriction" in said
+    assert "12 September 2013 Authorised for active relapsing-remitting disease Version 1, the first" in said
+    (link,) = [
+        one.attributes["href"] for one in read.all("a") if one.text == "What changed from version 2 to version 3"
+    ]
+    assert link == f"{LEMTRADA}/compare?at=2026-02-02&from=%402&to=%403"
+    assert "22 changes" in page(client, link).main.text
+    assert "16 January 2020" not in changes_of(page(client, "/medicines/alemtuzumab?on=2019-12-01"))
+    assert not page(client, "/medicines/alemtuzumab?on=2012-12-01").all("h2", id="changes")
+
+
+def test_what_changed_follows_the_order_in_which_versions_took_effect(client: FlaskClient) -> None:
+    read = page(client, "/documents/mhra/valproate")
+    offered = {
+        one.text: one.attributes["href"].partition("?")[2]
+        for one in read.all("a")
+        if "/compare" in one.attributes["href"]
+    }
+    assert offered == {
+        "What changed from version 3 to version 4": "from=%403&to=%404",
+        "From version 3": "from=%403&to=%404",
+        "From version 1": "from=%401&to=%403",
+        "From version 2": "from=%402&to=%401",
+    }
+    said = changes_of(page(client, "/medicines/valproate?jurisdiction=UK"))
+    assert "31 January 2024 Two specialists before starting under 55 What changed from version 2 to version 1" in said
+    overruled = page(client, "/documents/ema/hes")
+    assert [one.text for one in overruled.all("a") if one.text.startswith("From version")] == [
+        "From version 2",
+        "From version 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/documents/mhra/valproate", "/medicines/valproate", "/coming", "/"],
+    ids=["page", "medicine", "coming", "home"],
+)
+def test_a_rule_that_several_versions_await_is_told_once(client: FlaskClient, address: str) -> None:
+    items = [one.text for one in page(client, f"{address}?on=2023-12-01").of_class("app-coming__item")]
+    (told,) = [text for text in items if "two specialists (planned)" in text]
+    assert "ne rule of versions 1 and 3" in told
 
 
 def test_what_was_known_when_is_drawn_a_row_for_each_state(past: FlaskClient) -> None:

@@ -110,7 +110,7 @@ def test_both_sides_and_the_question_stand_in_the_title(client: FlaskClient) -> 
         ("from_at=2026-02-02", "What the register recorded between the end of 2 February 2026 and now"),
         (
             "from_at=2026-02-02&on=2020-01-20",
-            "What the register said of 20 January 2020: the end of 2 February 2026 and now",
+            "What the register said of 20 January 2020, as known at the end of 2 February 2026 and now",
         ),
     ):
         read = page(client, f"{COMPARE}?{query}")
@@ -140,6 +140,23 @@ def test_a_redline_reads_as_exactly_the_older_and_the_newer_text(client: FlaskCl
         if change["subject"] == "rule" and change["segments"]:
             pair = tuple(side.get(change["name"], {"text": ""})["text"] for side in (older, newer))
             assert pair in found, change["name"]
+
+
+def test_fields_are_told_in_words_and_sources_by_their_titles(client: FlaskClient) -> None:
+    said = page(client, f"{COMPARE}?from=@2&to=@3&view=fields").main.text
+    assert "Threshold, earlier disease-modifying treatments, value" in said
+    assert "Source European Medicines Agency, Use of multiple sclerosis medicine Lemtrada restricted" in said
+    assert "Days, EU, not confirmed the first day" in said
+    for ugly in ("prior dmts", "Source, which", "unconfirmed: from", "Text follows the fields", "Everyone"):
+        assert ugly not in said, ugly
+
+
+@pytest.mark.parametrize("view", ["redline", "sides"])
+def test_a_rule_that_was_added_is_shown_with_how_it_binds_and_how_it_is_read(client: FlaskClient, view: str) -> None:
+    read = page(client, f"{COMPARE}?from=@2&to=@3&view={view}")
+    added = next(one.text for one in read.all("article") if "The comma can be read" in one.text)
+    assert "Must not · New and existing patients" in added
+    assert "How this is read: The comma can be read two ways." in added
 
 
 def test_views_are_plain_links_that_keep_the_sides(client: FlaskClient) -> None:
@@ -172,9 +189,21 @@ def test_sides_that_are_the_same_say_so_and_sides_turned_round_too(client: Flask
     same = page(client, f"{COMPARE}?from=@2&to=@2").main.text
     assert "Nothing differs. Both sides are the same, letter for letter." in same
     turned = page(client, f"{COMPARE}?from=@3&to=@2")
-    assert "The first side is later than the second." in turned.main.text
+    assert "Version 2 took effect on 12 April 2019 (not confirmed), before version 3 did" in turned.main.text
     back = next(one.attributes["href"] for one in turned.all("a") if one.text == "Turn the sides round")
-    assert "The first side is later" not in page(client, back).main.text
+    assert "Turn the sides round" not in page(client, back).main.text
+    days = page(client, f"{COMPARE}?from=2020-02-01&to=2019-12-01").main.text
+    assert "The first side is later than the second." in days
+
+
+def test_a_comparison_against_the_order_in_which_versions_took_effect_says_so(client: FlaskClient) -> None:
+    took = "Version 2 took effect on 11 October 2023, before version 1 did (31 January 2024)."
+    turned = page(client, f"{VALPROATE}?from=@1&to=@2")
+    assert took in turned.main.text
+    back = next(one.attributes["href"] for one in turned.all("a") if one.text == "Turn the sides round")
+    for told in (page(client, back), page(client, f"{VALPROATE}?from=@2&to=@1")):
+        assert "Turn the sides round" not in told.main.text
+    assert "before version 4 did" in page(client, f"{VALPROATE}?from=@4&to=@3").main.text
 
 
 def test_without_sides_the_last_two_versions_are_compared(client: FlaskClient) -> None:
@@ -184,8 +213,42 @@ def test_without_sides_the_last_two_versions_are_compared(client: FlaskClient) -
 
 def test_parts_of_a_place_are_told_apart(client: FlaskClient) -> None:
     read = page(client, f"{VALPROATE}?from=2023-12-01&to=2025-03-01")
-    assert "Nothing applied" in read.main.text
+    (first, *_) = read.all("td")
+    assert first.text == (
+        "No version recorded as in force for the UK as a whole; "
+        "version 2 is recorded as in force in Great Britain and Northern Ireland"
+    )
     assert [one.text for one in read.all("th", scope="row")][:1] == ["UK"]
+
+
+@pytest.mark.parametrize("query", ["from=2023-12-01&to=2025-03-01", "from_at=2026-02-02&on=2025-03-01"])
+def test_a_place_of_which_a_document_says_nothing_is_not_told_as_equal(client: FlaskClient, query: str) -> None:
+    read = page(client, f"{VALPROATE}?{query}&jurisdiction=FR")
+    assert "This document says nothing about France, so there is nothing to compare." in read.main.text
+    assert "Nothing differs" not in read.main.text
+    assert not read.of_class("app-sign")
+    assert not read.all("table")
+
+
+def test_changes_of_a_medicine_in_a_place_of_which_nothing_is_recorded_are_not_told_as_none(
+    client: FlaskClient,
+) -> None:
+    asked = "from=2019-01-01&to=2026-01-01&medicine=delafloxacin"
+    read = page(client, f"/changes?{asked}&jurisdiction=FR")
+    assert "Nothing is recorded here about France, so there is nothing to compare." in read.main.text
+    assert "Nothing differs" not in read.main.text
+    assert not read.of_class("app-sign")
+    assert page(client, f"/changes?{asked}&jurisdiction=UK").of_class("app-sign")
+
+
+def test_where_nothing_is_in_force_on_either_side_nothing_is_signed(client: FlaskClient) -> None:
+    read = page(client, f"{COMPARE}?from=2001-01-01&to=2002-01-01")
+    assert "On neither side is a version recorded as in force." in read.main.text
+    assert "letter for letter" not in read.main.text
+    assert not read.of_class("app-sign")
+    days = page(client, "/documents/ema/zinbryta/compare?from=2018-03-01&to=2018-04-01").main.text
+    assert "Older than what is recorded" in days
+    assert "Nothing: what applied has ended" in days
 
 
 def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive, act: Callable[..., Act]) -> None:
@@ -201,7 +264,7 @@ def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ("from=@2", 400, "to"),
+        ("from=@2", 400, "Enter the second version"),
         ("from=@2&to=2020-01-01", 400, "is not of the same kind as 'from'"),
         ("from=@2&to=@9", 404, "has no version 9"),
         ("from=@2&to=ema/hes@1", 400, "is a version of another document"),
@@ -218,6 +281,38 @@ def test_an_error_is_an_error_and_never_an_empty_diff(client: FlaskClient, query
     assert "Nothing differs" not in read.text
     again = next(one.attributes["href"] for one in read.all("a") if one.text == "Compare something else")
     assert client.get(again).status_code in (200, 302)
+
+
+@pytest.mark.parametrize(
+    ("address", "field", "said"),
+    [
+        (f"{COMPARE}?from=2019-12-01&to=&at=&jurisdiction=UK", "side-to", "Enter the second date"),
+        (f"{COMPARE}?from=&to=2019-12-01&jurisdiction=UK", "side-from", "Enter the first date"),
+        (f"{COMPARE}?from=@2&to=", "side-to", "Enter the second version"),
+        (f"{COMPARE}?to_at=2026-01-01", "side-from-at", "Enter the first day, instant or revision"),
+        ("/changes?from=2019-12-01&to=&medicine=alemtuzumab&jurisdiction=UK", "side-to", "Enter the second date"),
+        (f"{COMPARE}?from=2020-02-30&to=2020-03-01&jurisdiction=UK", "side-from", "is not a date that exists"),
+    ],
+)
+def test_a_side_that_is_missing_is_asked_for_in_the_form_that_was_filled_in(
+    client: FlaskClient, address: str, field: str, said: str
+) -> None:
+    read = page(client, address, 400)
+    assert said in read.all("p", id=f"{field}-error")[0].text
+    assert [one.text for one in read.all("a", href=f"#{field}")] == [
+        read.all("p", id=f"{field}-error")[0].text.removeprefix("Error: ")
+    ]
+    assert "govuk-input--error" in read.all("input", id=field)[0].attributes["class"]
+    assert read.first("h1").text == "Nothing was compared"
+    query = dict(part.split("=") for part in address.partition("?")[2].split("&"))
+    for name in ("from", "to", "to_at"):
+        assert read.all("input", name=name)[0].attributes["value"] == query.get(name, "")
+    chosen = [one.attributes["value"] for one in read.all("option") if "selected" in one.attributes]
+    assert chosen == [query.get("jurisdiction", "")]
+    kept = [one.attributes["value"] for one in read.all("input", type="hidden") if one.attributes["name"] == "medicine"]
+    assert set(kept) == {query["medicine"]} if "medicine" in query else not kept
+    for ugly in ("''", "is missing", "from=@2"):
+        assert ugly not in read.main.text
 
 
 def test_more_changes_than_a_page_can_hold_are_refused_with_what_to_do(

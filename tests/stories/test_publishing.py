@@ -275,7 +275,7 @@ def test_no_word_of_an_author_becomes_a_line_of_the_record(begun: Desk, option: 
     words = [word for pair in given.items() for word in pair]
     result = begun.run("publish", begun.file("2.json", bodies.version(2, bodies.since("2025-01-01"))), *words)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"inforce: {option.removeprefix('--')}: ")
+    assert result.stderr.startswith(f"inforce: {option.removeprefix('--')}")
     assert begun.head == before
 
 
