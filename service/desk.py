@@ -32,6 +32,12 @@ def desk() -> Desk:
     return found
 
 
+def root() -> str:
+    """The address of this service, as the reader reached it."""
+    scheme = "https" if desk().config.https else request.scheme
+    return f"{scheme}://{request.host}"
+
+
 def register(given: Mapping[str, str], now: datetime) -> answers.Register:
     """The register as this request sees it."""
     question = answers.Question(

@@ -57,7 +57,9 @@ def test_the_words_of_a_timeline_do_not_lie_on_each_other(chrome: Browser, past:
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("dress", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
-def test_no_line_strikes_through_a_name(chrome: Browser, past: str, size: dict[str, int], dress: dict[str, str]) -> None:
+def test_no_line_strikes_through_a_name(
+    chrome: Browser, past: str, size: dict[str, int], dress: dict[str, str]
+) -> None:
     with visit(chrome, past + DRAWN[0], viewport=size, **dress) as page:
         names = page.locator(".app-timeline__lane").all()
         with_lines = [name.screenshot() for name in names]
