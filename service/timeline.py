@@ -177,15 +177,15 @@ def _bar(scale: Scale, stretch: Stretch, y: float, height: float) -> Shape:
     right = scale.x(stretch.end) if stretch.end else WIDTH
     width = max(right - left, LEAST)
     left = min(left, WIDTH - width)
+    words = _words(stretch, width, height)
     return {
         "x": left,
         "y": y,
         "width": width,
         "height": height,
         "state": stretch.state,
-        "label": stretch.label,
-        "words": _words(stretch, width, height),
-        "sub": stretch.sub,
+        "name": _name(stretch, words),
+        "words": words,
         "say": stretch.say,
         "href": stretch.href,
         "open_start": stretch.start is None,
@@ -202,6 +202,15 @@ def _words(stretch: Stretch, width: float, height: float) -> list[Shape]:
         below = stretch.sub if label and height >= BAR and fits(stretch.sub, room) else ""
         said.setdefault((label, below), []).append(size)
     return [{"label": label, "sub": below, "sizes": sizes} for (label, below), sizes in said.items() if label]
+
+
+def _name(stretch: Stretch, words: Iterable[Shape]) -> str:
+    """Everything that a bar says. The words seen in it at each size stand in it side by side, as they are seen."""
+    said = ""
+    for text in (*(f"{one['label']} {one['sub']}".strip() for one in words), stretch.label, stretch.sub):
+        if text not in said:
+            said = f"{said}, {text}" if said else text
+    return said
 
 
 def fits(text: str, width: float) -> bool:

@@ -79,6 +79,16 @@ def test_a_drawing_of_few_months_has_ticks_by_month_and_of_many_years_by_years()
     assert [tick["label"] for tick in drawn([long], [NOW])["ticks"]][:2] == ["1900", "1920"]
 
 
+def test_the_name_of_a_bar_holds_what_is_seen_in_it_at_every_size() -> None:
+    since = Stretch(
+        date(2020, 1, 16), None, "in-force", "Version 3: Restricted after it", ("Version 3",), "from 16 Jan 2020"
+    )
+    (bar,) = drawn([Lane("", (since,))], [NOW])["bars"]
+    assert bar["name"] == "Version 3: Restricted after it from 16 Jan 2020"
+    short = drawn([Lane("", (*LEMTRADA.stretches[:2], since))], [NOW])["bars"][-1]
+    assert short["name"] == "Version 3: Restricted after it from 16 Jan 2020, Version 3 from 16 Jan 2020"
+
+
 def test_there_are_as_many_ticks_as_there_is_room_for() -> None:
     ticks = drawn([LEMTRADA], [NOW])["ticks"]
     shown = {size: [tick["label"] for tick in ticks if size in tick["sizes"]] for size in SIZES}
