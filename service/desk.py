@@ -45,6 +45,12 @@ def accepted(offered: Iterable[str], otherwise: str) -> str | None:
     return plain.best_match(list(offered))
 
 
+def root() -> str:
+    """The address of this service, as the reader reached it."""
+    scheme = "https" if desk().config.https else request.scheme
+    return f"{scheme}://{request.host}"
+
+
 def register(given: Mapping[str, str], now: datetime) -> answers.Register:
     """The register as this request sees it."""
     question = answers.Question(

@@ -23,7 +23,7 @@ from guidance.model import Document, Json, Revision, document_id, instant_text, 
 from guidance.severity import SEVERITIES
 from guidance.vocabulary import AUTHORITIES
 from service import overview, params
-from service.desk import accepted, desk, register
+from service.desk import accepted, desk, register, root
 from service.formats import JSON
 from service.problems import NOT_ACCEPTABLE, HttpProblem
 from service.subscriptions import push, warnings
@@ -81,12 +81,6 @@ def asked(*known: str) -> dict[str, str]:
     params.only(given, known)
     params.filled(given)
     return given
-
-
-def root() -> str:
-    """The address of this service, as the reader reached it."""
-    scheme = "https" if desk().config.https else request.scheme
-    return f"{scheme}://{request.host}"
 
 
 def sent(body: bytes, media: str, lifetime: str = NO_CACHE, headers: dict[str, str] | None = None) -> Response:

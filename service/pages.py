@@ -222,10 +222,10 @@ def _latest(value: Document) -> Json:
     return value.versions[-1].body if value.versions else None
 
 
-def _places(visit: Visit, name: str, value: Document, shown: str) -> list[dict[str, Any]]:
-    """The places that a document speaks of, as links, the one that is shown among them."""
+def _places(visit: Visit, name: str, value: Document, shown: str, under: str = "") -> list[dict[str, Any]]:
+    """The places that a document speaks of, as links to one of its pages, the one that is shown among them."""
     codes = dict.fromkeys((*value.body["jurisdictions"], *value.named, shown))
-    path = f"/documents/{name}"
+    path = f"/documents/{name}{under}"
     return [{"code": code, "href": visit.to(path, jurisdiction=code), "current": code == shown} for code in codes]
 
 
@@ -337,12 +337,15 @@ def times(authority: str, name: str) -> Response:
     values = [(one.json(), index.document(known, one.position)) for one in reversed(revisions)]
     states = views.beliefs(values, place, on, visit.to)
     lanes = [state["lane"] for state in states]
+    known_now = index.document(known, position)
     marks = views.marks(on, today(visit.seen.now, place))
     told = {
         "id": known,
         "title": answer["document"]["title"],
         "place": place,
         "states": states,
+        "places": _places(visit, known, known_now, place, "/times"),
+        "apart": views.only_in_parts(known_now, place, scope(known_now.named, place)),
         "drawing": {**timeline.drawn(lanes, marks), "desc": views.told(lanes, on, marks[0].day)} if lanes else None,
         "older": len(revisions) == STATES,
     }

@@ -15,8 +15,10 @@ from guidance.errors import BadParameter, UnknownVersion
 from guidance.model import Json, document_id
 from guidance.register import scope
 from service import answers, comparing, differences, paper, params, views
+from service.desk import root
 from service.differences import Read
 from service.problems import TOO_LARGE, HttpProblem
+from service.views import address
 from service.visit import HTML, WHEN, Visit, plain
 
 REVIEW: Final = Blueprint("review", __name__)
@@ -52,7 +54,7 @@ def _media(visit: Visit) -> str:
 
 def _sheet(visit: Visit, media: str, template: str, told: Mapping[str, Any], name: str) -> Response:
     """A page to be signed, as it is or as a PDF of that name."""
-    frame = visit.frame()
+    frame = {**visit.frame(), "permalink": _permalink(visit, told["sides"])}
 
     def written() -> bytes:
         page = render_template(template, **frame, **told)
@@ -62,6 +64,15 @@ def _sheet(visit: Visit, media: str, template: str, told: Mapping[str, Any], nam
     if media == PDF:
         response.headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
     return response
+
+
+def _permalink(visit: Visit, sides: Mapping[str, str]) -> str:
+    """Where the same comparison will always be found: what was left to be "now" is the revision that answered."""
+    others = {name: value for name, value in visit.given.items() if name not in (*SIDES, "format")}
+    revision = visit.seen.revision
+    two = "from_at" in sides or "to_at" in sides
+    now = {name: revision.id for name in (("from_at", "to_at") if two else ("at",)) if revision}
+    return root() + address({}, request.path, **{**now, **others, **sides})
 
 
 def _last_two(visit: Visit, name: str) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""A timeline as coordinates: bars, marks, ticks and lanes for the page to draw, worked out from days."""
+"""A timeline as coordinates: bars, marks, ticks and lanes for the page to draw, worked out from days.
+
+Along the time they are percentages, so that the drawing fills a page of any width and its letters keep their size;
+down the page they are pixels. Which words have room is worked out once for each of SIZES.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,26 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-WIDTH: Final = 1080
-SIDE: Final = 20
-"""Left free at both sides, for the labels of ticks."""
+WIDTH: Final = 100.0
+SIZES: Final = {"wide": 940, "middle": 580, "narrow": 280}
+"""The least width, in pixels, of a drawing on a wide screen, on a smaller one or on paper, and on a telephone."""
+TICKS: Final = {"wide": 13, "middle": 8, "narrow": 4}
+"""How many labels of ticks stand beside each other at most."""
 BAR: Final = 44
 AWAITED: Final = 30
 GAP: Final = 8
 LANE_LABEL: Final = 24
 LANE_GAP: Final = 16
-LEAST: Final = 7
+LEAST: Final = 0.8
 """The narrowest bar that can still be seen and clicked."""
 LETTER: Final = 7
-"""About the width of a letter; the macro reckons with the same."""
+"""About the width of a letter, in pixels."""
+BROAD: Final = 9
+"""More than the width of a letter of a lane's name: so much of the lines behind it is left out."""
 INDENT: Final = 14
 LABEL_LINE: Final = 20
-NEAR: Final = 170
-"""Two marks nearer than this need their labels on two lines."""
+NEAR: Final = 60.0
+"""Two marks nearer than this need their labels on two lines: on a telephone a label takes up to a third."""
 FAR: Final = 5 * 365
 """A day that is asked about and further away than this is marked at the edge, so that the rest stays legible."""
 LAST: Final = date.max.toordinal()
@@ -77,14 +85,14 @@ class Scale:
     def x(self, day: date) -> float:
         """Where a day begins; a day outside lies on the edge."""
         share = (day.toordinal() - self.first) / (self.last - self.first)
-        return SIDE + min(1.0, max(0.0, share)) * (WIDTH - 2 * SIDE)
+        return min(1.0, max(0.0, share)) * WIDTH
 
     def holds(self, day: date) -> bool:
         return self.first <= day.toordinal() <= self.last
 
 
 def drawn(lanes: Sequence[Lane], marks: Sequence[Mark], corrected: Sequence[date] = ()) -> dict[str, Any]:
-    """The drawing as the arguments of timeline_svg, without its id and words. The first mark is always in sight.
+    """The drawing as timeline_svg takes it. The first mark is always in sight.
 
     `corrected`: the days on which what is drawn was recorded anew, as points on a line of their own.
     """
@@ -100,7 +108,6 @@ def drawn(lanes: Sequence[Lane], marks: Sequence[Mark], corrected: Sequence[date
         mark.update(y1=top - 6 - mark.pop("level") * LABEL_LINE, y2=bottom)
     ticks = [{**tick, "y1": top - 6, "y2": bottom} for tick in _ticks(scale)]
     return {
-        "width": WIDTH,
         "height": bottom + 26,
         "bars": shapes.bars,
         "marks": placed + shapes.points,
@@ -121,11 +128,13 @@ def _rows(scale: Scale, lanes: Sequence[Lane], y: float, shapes: _Shapes) -> flo
     """Place every lane, and say where the next thing goes."""
     for lane in lanes:
         if len(lanes) > 1 or lane.learned:
-            shapes.labels.append({"x": _label_x(scale, lane), "y": y + 15, "label": lane.label})
+            shapes.labels.append(_named(lane.label, y))
             y += LANE_LABEL
         shapes.bars.extend(_bar(scale, stretch, y, BAR) for stretch in lane.stretches)
         if lane.learned:
-            shapes.points.append({"x": scale.x(lane.learned), "y": y - LANE_LABEL + 10, "kind": "learned"})
+            # On the upper edge of the bars, where neither the lane's name nor the words in a bar reach.
+            edge = y if lane.stretches else y + GAP
+            shapes.points.append({"x": scale.x(lane.learned), "y": edge, "kind": "learned"})
         y += BAR if lane.stretches else 0
         for stretch in lane.awaited:
             y += GAP
@@ -136,10 +145,15 @@ def _rows(scale: Scale, lanes: Sequence[Lane], y: float, shapes: _Shapes) -> flo
 
 
 def _corrections(scale: Scale, days: Sequence[date], y: float, shapes: _Shapes) -> float:
-    shapes.labels.append({"x": SIDE, "y": y + 15, "label": CORRECTED})
+    shapes.labels.append(_named(CORRECTED, y))
     y += LANE_LABEL + 8
     shapes.points.extend({"x": scale.x(day), "y": y, "kind": "correction"} for day in days)
     return y + LANE_GAP
+
+
+def _named(label: str, y: float) -> Shape:
+    """A lane's name above it; `ground` is how much of the lines behind it is left out."""
+    return {"y": y + 15, "label": label, "ground": len(label) * BROAD}
 
 
 def scale_of(lanes: Iterable[Lane], marks: Sequence[Mark]) -> Scale:
@@ -159,19 +173,19 @@ def scale_of(lanes: Iterable[Lane], marks: Sequence[Mark]) -> Scale:
 
 
 def _bar(scale: Scale, stretch: Stretch, y: float, height: float) -> Shape:
-    left = scale.x(stretch.start) if stretch.start else float(SIDE)
-    right = scale.x(stretch.end) if stretch.end else float(WIDTH - SIDE)
+    left = scale.x(stretch.start) if stretch.start else 0.0
+    right = scale.x(stretch.end) if stretch.end else WIDTH
     width = max(right - left, LEAST)
-    left = min(left, WIDTH - SIDE - width)
+    left = min(left, WIDTH - width)
+    words = _words(stretch, width, height)
     return {
         "x": left,
         "y": y,
         "width": width,
         "height": height,
         "state": stretch.state,
-        "label": stretch.label,
-        "short": next((word for word in stretch.shorter if fits(word, width)), ""),
-        "sub": stretch.sub if height >= BAR else "",
+        "name": _name(stretch, words),
+        "words": words,
         "say": stretch.say,
         "href": stretch.href,
         "open_start": stretch.start is None,
@@ -179,10 +193,24 @@ def _bar(scale: Scale, stretch: Stretch, y: float, height: float) -> Shape:
     }
 
 
-def _label_x(scale: Scale, lane: Lane) -> float:
-    """At the left, or right of the mark that would stand in it."""
-    mark = scale.x(lane.learned) if lane.learned else float(WIDTH)
-    return mark + 12 if mark < SIDE + len(lane.label) * (LETTER + 1) else SIDE
+def _words(stretch: Stretch, width: float, height: float) -> list[Shape]:
+    """What a bar says at each size: the longest label that has room, and its second line where that has room too."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for size, whole in SIZES.items():
+        room = whole * width / WIDTH
+        label = next((word for word in (stretch.label, *stretch.shorter) if fits(word, room)), "")
+        below = stretch.sub if label and height >= BAR and fits(stretch.sub, room) else ""
+        said.setdefault((label, below), []).append(size)
+    return [{"label": label, "sub": below, "sizes": sizes} for (label, below), sizes in said.items() if label]
+
+
+def _name(stretch: Stretch, words: Iterable[Shape]) -> str:
+    """Everything that a bar says. The words seen in it at each size stand in it side by side, as they are seen."""
+    said = ""
+    for text in (*(f"{one['label']} {one['sub']}".strip() for one in words), stretch.label, stretch.sub):
+        if text not in said:
+            said = f"{said}, {text}" if said else text
+    return said
 
 
 def fits(text: str, width: float) -> bool:
@@ -209,21 +237,32 @@ def _label(scale: Scale, mark: Mark) -> str:
 
 
 def _anchor(x: float) -> str:
-    return "start" if x < 90 else "end" if x > WIDTH - 90 else "middle"
+    """Towards the middle, so that a label stays in sight at every size."""
+    return "start" if x < WIDTH / 3 else "end" if x > WIDTH * 2 / 3 else "middle"
 
 
 # --- ticks -----------------------------------------------------------------------------------------------
 
 
-def _ticks(scale: Scale) -> Iterator[Shape]:
-    """The starts of years, or of months where the drawing spans few years; never more than about a dozen."""
+def _ticks(scale: Scale) -> list[Shape]:
+    """The starts of years, or of months where the drawing spans few years: more of them where there is more room."""
+    found: dict[tuple[float, str], list[str]] = {}
+    for size in SIZES:
+        for at in _labelled(scale, size):
+            found.setdefault(at, []).append(size)
+    return [{"x": x, "label": label, "sizes": sizes} for (x, label), sizes in sorted(found.items())]
+
+
+def _labelled(scale: Scale, size: str) -> Iterator[tuple[float, str]]:
+    """Where a size has its ticks, and what they say: no label reaches over an edge."""
     months = (scale.last - scale.first) / 30.44
-    step = next((n for n in (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000) if months / n <= 13), 24000)
-    edge = 30 if step < 12 else 12
+    steps = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000)
+    step = next((n for n in steps if months / n <= TICKS[size]), 24000)
+    edge = (4 if step < 12 else 2) * LETTER / SIZES[size] * WIDTH
     for day in _starts(scale, step):
         x = scale.x(day)
-        if SIDE + edge - 12 <= x <= WIDTH - SIDE - edge + 12:
-            yield {"x": x, "label": f"{MONTHS[day.month - 1]} {day.year}" if step < 12 else str(day.year)}
+        if edge <= x <= WIDTH - edge:
+            yield x, f"{MONTHS[day.month - 1]} {day.year}" if step < 12 else str(day.year)
 
 
 def _starts(scale: Scale, step: int) -> Iterator[date]:

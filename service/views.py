@@ -641,6 +641,15 @@ def beliefs(values: Iterable[tuple[Json, Document]], code: str, on: date, to: To
     return found
 
 
+def only_in_parts(document: Document, whole: str, codes: Iterable[str]) -> list[dict[str, Any]]:
+    """Versions that hold in parts of a place, among `codes`, and never in the whole of it: which, and where."""
+    held = {code: {span.version for span in spans(document, code) if span.version} for code in (whole, *codes)}
+    found: dict[tuple[str, ...], list[int]] = {}
+    for number in sorted(set().union(*held.values()) - held[whole]):
+        found.setdefault(tuple(code for code in held if number in held[code]), []).append(number)
+    return [{"versions": numbers, "places": places} for places, numbers in found.items()]
+
+
 def _unlinked(row: Sequence[Stretch]) -> list[Stretch]:
     return [replace(stretch, href="") for stretch in row]
 

@@ -27,15 +27,6 @@
     for (const region of regions) observer.observe(region);
   }
 
-  // On a narrow screen a timeline opens where the day is that was asked about, or today.
-  for (const region of document.querySelectorAll(".app-scroll")) {
-    const mark = region.querySelector(".app-timeline__mark--on line") || region.querySelector(".app-timeline__mark--today line");
-    if (mark && region.scrollWidth > region.clientWidth) {
-      const box = mark.getBoundingClientRect();
-      region.scrollLeft += box.left - region.getBoundingClientRect().left - region.clientWidth * 0.7;
-    }
-  }
-
   // Stepping through changes with single keys, for those who ask for it: such keys must be off unless wanted.
   const changes = [...document.querySelectorAll("[data-changes] > article")];
   if (changes.length > 1) {

@@ -510,6 +510,20 @@ def test_what_was_known_when_is_drawn_a_row_for_each_state(past: FlaskClient) ->
     assert "Version 3" not in page(past, f"{LEMTRADA}/times?at=2019-10-30").main.text
 
 
+def test_a_version_that_holds_only_in_parts_is_not_left_out_unsaid(past: FlaskClient) -> None:
+    read = page(past, "/documents/mhra/valproate/times")
+    assert [one.text for one in read.of_class("govuk-inset-text")] == [
+        "Not in these rows: version 2, only for Great Britain and Northern Ireland."
+    ]
+    ways = {one.text: one.attributes["href"] for one in read.of_class("app-subnav__link")}
+    assert list(ways) == ["UK", "Great Britain", "Northern Ireland"]
+    for place in list(ways)[1:]:
+        there = page(past, ways[place])
+        assert "Version 2" in there.main.text
+        assert not there.of_class("govuk-inset-text")
+    assert not page(past, f"{LEMTRADA}/times").of_class("govuk-inset-text")
+
+
 def test_search_marks_the_words_that_were_found(client: FlaskClient) -> None:
     assert {one.text for one in page(client, "/search?q=intensive%20care").all("mark")} == {"intensive", "care"}
 

@@ -16,12 +16,15 @@ from urllib.parse import quote
 import orjson
 import pytest
 from flask.testing import FlaskClient
+from weasyprint import HTML
+from weasyprint.formatting_structure import boxes
 
 from guidance import severity
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
 from service import review
 from service.formats import FORMULA
+from service.press import BASE, OurFiles
 from tests.guidance.bodies import document, rule, since, version
 from tests.service.doors import NOW, correct, door
 from tests.service.reading import Page, page
@@ -348,6 +351,41 @@ def test_the_page_leaves_as_a_tagged_pdf(client: FlaskClient) -> None:
     assert response.headers["Content-Disposition"] == 'inline; filename="isotretinoin-changes.pdf"'
     assert response.data.startswith(b"%PDF-")
     assert client.get(response.request.url, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"{COMPARE}?from=@2&to=@3&view=sides", "Alemtuzumab (Lemtrada) for multiple sclerosis: What changed from"),
+        (f"{COMPARE}?from_at=2020-01-01&on=2020-01-20", "Alemtuzumab (Lemtrada) for multiple sclerosis: "),
+        ("/changes?from=2019-01-01&to=2020-02-01&medicine=alemtuzumab", "What changed in force between"),
+    ],
+)
+def test_every_sheet_says_what_it_is_where_that_stands_and_how_many_there_are(
+    client: FlaskClient, path: str, name: str
+) -> None:
+    read = page(client, path)
+    found = read.first("h1").attributes["data-address"]
+    assert found.startswith("http://localhost/")
+    assert "format=" not in found
+    revision = read.of_class("app-footer__facts")[0].text.split()[1]
+    assert f"at={revision}" in found  # also as to_at
+    assert page(client, found).first("h1").attributes["data-address"] == found
+    assert found in read.of_class("app-sign")[0].text
+    for number, sheet in enumerate(sheets := feet(client.get(path).data.decode()), start=1):
+        assert f"Page {number} of {len(sheets)}" in sheet
+        assert name in sheet
+        assert found in sheet.replace(" ", "")
+
+
+def feet(html: str) -> list[str]:
+    """What stands in the margins of each sheet of a page's PDF."""
+    pages = HTML(string=html, base_url=BASE, url_fetcher=OurFiles()).render().pages
+    margins = [[box for box in one._page_box.children if isinstance(box, boxes.MarginBox)] for one in pages]
+    return [
+        " ".join(text.text for box in found for text in box.descendants() if isinstance(text, boxes.TextBox))
+        for found in margins
+    ]
 
 
 def test_what_is_asked_without_sides_keeps_its_form(client: FlaskClient) -> None:
