@@ -266,7 +266,7 @@ def changes() -> Response:
             *((text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
         ],
         "table": visit.seen.table.sha256,
-        "unspoken": answer["equal"] and _unspoken(narrowed),
+        "unspoken": answer["equal"] and _unspoken(visit.seen, filters),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
@@ -278,9 +278,11 @@ def changes() -> Response:
     return _sheet(visit, media, "changes.html", told, "-".join(filter(None, ("changes", *filters.values()))))
 
 
-def _unspoken(seen: answers.Register) -> str | None:
+def _unspoken(seen: answers.Register, filters: Mapping[str, str | None]) -> str | None:
     """The place asked about, where none of the documents that the question is about says anything about it."""
-    place, names = seen.question.jurisdiction, answers.names(seen)
+    place = seen.question.jurisdiction
+    about = seen.question._replace(medicine=filters["medicine"], authority=filters["authority"])
+    names = answers.names(seen._replace(question=about))
     if place is None or names is None or not seen.revision:
         return None
     rows = (seen.archive.index.document_row(name, seen.position) for name in names)

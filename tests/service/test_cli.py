@@ -366,7 +366,7 @@ def test_the_log_tells_the_newest_first_of_a_document_or_of_all(past: tuple[str,
     ("given", "code", "why"),
     [
         (["rules", "--on", "2019-02-29"], 2, "--on: '2019-02-29' is not a date that exists"),
-        (["rules", "--on", ""], 2, "--on is not a date"),
+        (["rules", "--on", ""], 2, "--on is not a day; write YYYY-MM-DD"),
         (["rules", "--at", "2999-01-01"], 2, "--at: '2999-01-01' is in the future"),
         (["rules", "--at", "abcdef0"], 3, "'abcdef0' is not a revision of this register"),
         (["rules", "--medicine", "Lemtrada"], 2, "--medicine: 'Lemtrada' is not an id"),
