@@ -17,6 +17,8 @@ KEPT: Final = "inforce.kept"
 LARGEST: Final = 256 * 1024
 OVERHEAD: Final = 1024
 """Bytes that an answer costs beside its body and its question."""
+NEWCOMERS: Final = 4096
+"""So many questions that found no room are remembered: one that is asked again takes the place of the oldest."""
 ANSWERED: Final = ("200", "304")
 """What is kept. A failure is never repeated for as long as the revision lasts."""
 KEYS: Final = ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
@@ -54,6 +56,9 @@ class Cache:
     ) -> None:
         self.inner, self.stamp, self.clock, self.size, self.log = inner, stamp, clock, size, log
         self.held: OrderedDict[Key, Kept] = OrderedDict()
+        self.full = False
+        self.newcomers: set[int] = set()
+        """Hashes of questions that were asked once since there was no room left."""
         self.bytes = 0
         self.lock = threading.Lock()
 
@@ -68,7 +73,7 @@ class Cache:
                 start(kept.status, kept.headers)
                 return [kept.body]
             self._drop(key)
-        return self._through(key, environ, start)
+        return self._through(key, environ, start) if self._has_room(key) else self.inner(environ, start)
 
     def _through(self, key: Key, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         said: list[Any] = []
@@ -90,12 +95,26 @@ class Cache:
             self._hold(key, Kept(keep, said[0], said[1], body, cost))
         return [body]
 
+    def _has_room(self, key: Key) -> bool:
+        """Whether an answer to a question would be kept: while there is room, and after that on being asked twice. What
+        is asked once, as most things are, drives out nothing that is asked often."""
+        if not self.full:
+            return True
+        found = hash(key)
+        if found in self.newcomers:
+            return True
+        if len(self.newcomers) >= NEWCOMERS:
+            self.newcomers.clear()
+        self.newcomers.add(found)
+        return False
+
     def _hold(self, key: Key, kept: Kept) -> None:
         with self.lock:
             if key not in self.held:
                 self.held[key] = kept
                 self.bytes += kept.cost
             while self.bytes > self.size and self.held:
+                self.full = True
                 self.bytes -= self.held.popitem(last=False)[1].cost
 
     def _drop(self, key: Key) -> None:
@@ -103,3 +122,4 @@ class Cache:
             kept = self.held.pop(key, None)
             if kept is not None:
                 self.bytes -= kept.cost
+                self.full = self.full and self.bytes > self.size // 2

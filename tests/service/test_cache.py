@@ -237,11 +237,25 @@ def test_the_cache_stays_within_its_size_and_forgets_the_oldest_first(corpus: Ar
     client = door(corpus, cache_bytes=100_000)
     cache = cache_of(client)
     for day in range(1, 29):
-        client.get(f"{LEMTRADA}?on=2020-02-{day:02d}")
-        assert size_of(cache) < cache.bytes <= 100_000
+        for _ in range(2):
+            client.get(f"{LEMTRADA}?on=2020-02-{day:02d}")
+            assert size_of(cache) < cache.bytes <= 100_000
     days = [key[3] for key in cache.held]
     assert days == [f"on=2020-02-{day:02d}" for day in range(29 - len(days), 29)]
     assert 1 < len(days) < 28
+
+
+def test_what_is_asked_once_drives_out_nothing_that_is_asked_often(corpus: Archive) -> None:
+    client = door(corpus, cache_bytes=100_000)
+    cache = cache_of(client)
+    for day in range(1, 29):
+        client.get(f"{LEMTRADA}?on=2020-02-{day:02d}")
+    held = [key[3] for key in cache.held]
+    assert cache.full
+    assert held[-1] != "on=2020-02-28"  # there was no room for it
+    for _ in range(2):
+        client.get(f"{LEMTRADA}?on=2020-02-28")
+    assert [key[3] for key in cache.held][-1] == "on=2020-02-28"
 
 
 @pytest.mark.parametrize("header", ["Accept", "If-None-Match"])
