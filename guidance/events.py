@@ -505,8 +505,9 @@ class _Telling:
         at = now.revision.recorded_at
         was, stands = (belief.standing(place, at, self.starts) for belief in (before, now))
         if was == stands or (was and stands and was.key == stands.key):
-            if stands and any(turn.rule is None for key, turn in come.items() if key not in known):
-                yield stands  # what came before it is told only now: whoever listens must not take that for the latest
+            past = any(turn.rule is None for key, turn in come.items() if key not in known)
+            if stands and (past or place not in before.document.named):
+                yield stands  # whoever listens must not take the past for the latest, nor be left by a whole's silence
             return
         if stands and stands.key in known:
             yield stands._replace(was=was.version if was else None, was_out=was.now_out if was else ())

@@ -356,6 +356,16 @@ def test_what_was_in_force_earlier_and_is_recorded_now_leaves_what_is_in_force(b
     assert held == 1
 
 
+def test_a_place_that_gets_a_name_of_its_own_is_told_what_is_in_force_there() -> None:
+    history = History("UK").says("2019-02-01T10:00", bodies.version(1, bodies.since("2019-02-10", "UK")))
+    history.says("2019-06-01T12:00", bodies.version(2, bodies.awaited("GB")))
+    found = [e for e in history.until("2019-07-01T00:00") if e.kind == "in-force"]
+    assert [(e.jurisdictions, e.version, e.json().get("restated")) for e in found] == [
+        (("UK",), 1, None),
+        (("GB",), 1, True),
+    ]
+
+
 def test_an_event_tells_the_day_of_the_places_that_it_is_about() -> None:
     history = History("EU", "UK")
     history.says("2019-02-01T10:00", bodies.version(1, bodies.since("2020-01-01"), bodies.since("2020-02-01", "UK")))
