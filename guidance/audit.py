@@ -46,10 +46,13 @@ def _agreed(store: Store, index: Index, progress: Progress) -> int:
     head = store.head()
     _sound(store, head)
     findings = list(_masks(store))
-    recorded = list(store.log(head=head))
-    findings += _times(recorded)
-    findings += _trees(store, head, recorded)
-    findings += _contents(store, recorded, progress)
+    try:
+        recorded = list(store.log(head=head))
+        findings += _times(recorded)
+        findings += _trees(store, head, recorded)
+        findings += _contents(store, recorded, progress)
+    except (GuidanceError, ValueError) as error:  # git finds the objects sound: what they say is not what we write
+        raise Tampered([*findings, f"what is recorded cannot be read as an act of ours: {error}"]) from error
     findings += _index(store, index)
     if findings:
         raise Tampered(findings[:FINDINGS])

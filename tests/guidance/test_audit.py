@@ -103,6 +103,20 @@ def test_a_commit_by_other_hands_is_found(filled: Archive) -> None:
     assert f"revision {made} does D to documents/ema/" in findings(filled)
 
 
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        f"Document: {NAME}\nVersion: x\nAct: publish",
+        f"Document: {NAME}\nVersion: 3\nAct: publish",
+        "Document: ../../etc\nVersion: 3\nAct: publish\nSha256: 0",
+    ],
+)
+def test_a_commit_whose_trailers_are_forged_is_found(filled: Archive, trailers: str) -> None:
+    forged = git(filled, "commit-tree", f"{BRANCH}^{{tree}}", "-p", BRANCH, "-m", f"publish\n\n{trailers}\n")
+    git(filled, "update-ref", BRANCH, forged)
+    assert findings(filled)
+
+
 def test_a_revision_dated_before_the_one_it_follows_is_found(
     filled: Archive, act: Callable[..., Act], now: datetime
 ) -> None:
