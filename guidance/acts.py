@@ -147,10 +147,8 @@ def _no_whole_speaks(version: Version, left: Sequence[Mapping[str, Json]]) -> No
     for place in sorted({place for c in version.commencements for place in c.jurisdictions} - places):
         whole = next((whole for whole in within(place)[1:] if whole in places), None)
         if whole:
-            why = f"has not started in {place}, where {whole}'s days would hold without a word of its own"
-            raise ActRefused(
-                version.id, f"{why}; end it in {whole} alone (--jurisdiction {whole}), and correct {place}"
-            )
+            why = f"has not started in {place}, where {whole}'s days would hold if it had no word of its own"
+            raise ActRefused(version.id, f"{why}; end it elsewhere by name (--jurisdiction), or correct {place}")
 
 
 def _cut(

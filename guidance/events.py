@@ -243,6 +243,25 @@ class _Belief:
             return version.body
         return {**version.body, "rules": [rule for rule in version.body["rules"] if rule["id"] not in out]}
 
+    def rules(self, number: int) -> set[str]:
+        """The ids of a version's rules."""
+        version = self.document.version(number)
+        return {rule["id"] for rule in version.body["rules"]} if version else set()
+
+
+class _Seen(NamedTuple):
+    """One place at the instant of a revision, as it was believed before it and as it is believed from it on."""
+
+    before: _Belief
+    now: _Belief
+    place: str
+    known: Mapping[tuple[Any, ...], Turn]
+    """The turns that had come by then, as they were believed before, by what makes them the same."""
+    come: Mapping[tuple[Any, ...], Turn]
+    """Those that had come as the revision has it."""
+    new: Sequence[Turn]
+    """Those of them that were not known."""
+
 
 # --- deriving --------------------------------------------------------------------------------------------
 
@@ -484,28 +503,23 @@ class _Telling:
         for place in sorted(named):
             known = before.done(place, at, self.starts) if before else {}
             come = now.done(place, at, self.starts)
-            late += [(at, turn) for key, turn in come.items() if key not in known]
+            new = [turn for key, turn in come.items() if key not in known]
+            late += [(at, turn) for turn in new]
             if before:
-                again += [(at, turn) for turn in self.swapped(before, now, place, known, come)]
-                again += [(at, turn) for turn in self.rules_swapped(before, now, place, known, come)]
+                seen = _Seen(before, now, place, known, come, new)
+                again += [(at, turn) for turn in (*self.swapped(seen), *self.rules_swapped(seen))]
         for instant, together in _gathered(late):
             yield self.turn(now, instant, together, recorded=True)
         for instant, together in _gathered(again):
             yield self.turn(now, instant, together, recorded=True, restated=True)
 
-    def swapped(
-        self,
-        before: _Belief,
-        now: _Belief,
-        place: str,
-        known: Mapping[tuple[Any, ...], Turn],
-        come: Mapping[tuple[Any, ...], Turn],
-    ) -> Iterator[Turn]:
+    def swapped(self, seen: _Seen) -> Iterator[Turn]:
         """What a revision puts back into force, and what it takes out of force as if it had never been."""
+        before, now, place, known, come, new = seen
         at = now.revision.recorded_at
         was, stands = (belief.standing(place, at, self.starts) for belief in (before, now))
         if was == stands or (was and stands and was.key == stands.key):
-            past = any(turn.rule is None for key, turn in come.items() if key not in known)
+            past = any(turn.rule is None for turn in new)
             if stands and (past or place not in before.document.named):
                 yield stands  # whoever listens must not take the past for the latest, nor be left by a whole's silence
             return
@@ -520,24 +534,17 @@ class _Telling:
                 kind="ended", was=was.version, was_out=was.now_out, now=then[0], now_out=then[1], ends=ends
             )
 
-    def rules_swapped(
-        self,
-        before: _Belief,
-        now: _Belief,
-        place: str,
-        known: Mapping[tuple[Any, ...], Turn],
-        come: Mapping[tuple[Any, ...], Turn],
-    ) -> Iterator[Turn]:
+    def rules_swapped(self, seen: _Seen) -> Iterator[Turn]:
         """The same of the rules of a version that goes on, where no turn that has come since says so."""
+        before, now, place, known, come, new = seen
         was, stands = (next(reversed([*turns.values()]), None) for turns in (known, come))
         begun = now.standing(place, now.revision.recorded_at, self.starts)
         if not (was and stands and begun) or was.now != stands.now:
             return
-        told = {(turn.kind, turn.rule) for key, turn in come.items() if key not in known}
-        sides = [{rule["id"] for rule in (belief.body(stands.now) or {})["rules"]} for belief in (before, now)]
-        shared = sides[0] & sides[1]
+        told = {(turn.kind, turn.rule) for turn in new}
+        shared = before.rules(begun.version) & now.rules(begun.version)
         turn = begun._replace(was=was.now, was_out=was.now_out, now=stands.now, now_out=stands.now_out)
-        days = {known_turn.rule: known_turn.day for known_turn in known.values() if known_turn.kind == "in-force"}
+        days = {one.rule: one.day for one in known.values() if one.kind == "in-force"}
         for rule in sorted(shared & (set(stands.now_out) - set(was.now_out))):
             if ("ended", rule) not in told:
                 yield turn._replace(kind="ended", rule=rule, day=days.get(rule, begun.day), ends="corrected")

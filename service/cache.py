@@ -57,6 +57,7 @@ class Cache:
         self.inner, self.stamp, self.clock, self.size, self.log = inner, stamp, clock, size, log
         self.held: OrderedDict[Key, Kept] = OrderedDict()
         self.full = False
+        """Whether an answer had to make room for another."""
         self.newcomers: set[int] = set()
         """Hashes of questions that were asked once since there was no room left."""
         self.bytes = 0
@@ -73,7 +74,7 @@ class Cache:
                 start(kept.status, kept.headers)
                 return [kept.body]
             self._drop(key)
-        return self._through(key, environ, start) if self._has_room(key) else self.inner(environ, start)
+        return self._through(key, environ, start) if self._admits(key) else self.inner(environ, start)
 
     def _through(self, key: Key, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         said: list[Any] = []
@@ -95,9 +96,9 @@ class Cache:
             self._hold(key, Kept(keep, said[0], said[1], body, cost))
         return [body]
 
-    def _has_room(self, key: Key) -> bool:
-        """Whether an answer to a question would be kept: while there is room, and after that on being asked twice. What
-        is asked once, as most things are, drives out nothing that is asked often."""
+    def _admits(self, key: Key) -> bool:
+        """Whether an answer to a question may be kept: while there is room, and after that on being asked twice, for
+        which it is remembered. What is asked once, as most things are, drives out nothing that is asked often."""
         if not self.full:
             return True
         found = hash(key)
