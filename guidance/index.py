@@ -15,24 +15,22 @@ import re
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from guidance.derived import COLUMNS, FOREVER, Believed, Fact, History, Row
 from guidance.errors import StoreError, UnknownDocument, UnknownRevision, UnknownVersion
 from guidance.model import Document, Json, Revision, Version, instant_text
-from guidance.register import Awaited, Before, Coming, Late, Span, Stretch, parts, scope
+from guidance.register import scope
 from guidance.store import Entry, Recorded, Store, path_of
 
 FORMAT: Final = "5"
 """Raised with every change of the tables; a file of another format is rebuilt."""
-FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
 """What can name a revision."""
 SPOKEN: Final = 20_000
@@ -84,8 +82,6 @@ HURRY: Final = (
     "PRAGMA cache_size=-64000",
 )
 
-Row = tuple[Any, ...]
-
 
 class Awaiting(NamedTuple):
     """What a document awaits in one place after a day."""
@@ -134,128 +130,9 @@ def quiet(_what: str, _done: int, _of: int) -> None:
     """Show no progress."""
 
 
-# --- what is derived from one document ------------------------------------------------------------------
-
-
-class _Fact(NamedTuple):
-    """One row that is true of a document while the register believes it."""
-
-    table: str
-    row: Row
-
-
-COLUMNS: Final = {"document": 3, "version": 6, "medicine": 2, "span": 8, "coming": 9}
-"""How many columns each believed table has before `since` and `till`."""
-
-
-class _Parts:
-    """What a document is made of in one state after another, and the rows that follow from each part.
-
-    A part (the document itself, a version, a stretch, what is awaited of a version) is known by what it was made of;
-    the rows of one that stays are not worked out again.
-    """
-
-    def __init__(self, bodies: Mapping[int, int]) -> None:
-        self.bodies = bodies
-        """The body of each number (0: the document itself), as it is now."""
-
-    def of(self, document: Document) -> set[Hashable]:
-        """The parts of one state."""
-        named = document.named
-        found: set[Hashable] = {(document.id, self.bodies[0], " ".join(named)), *document.versions}
-        for jurisdiction in named:
-            found.update(parts(document, jurisdiction))
-        return found
-
-    def facts(self, name: str, part: Hashable) -> list[_Fact]:
-        """The rows that follow from a part."""
-        match part:
-            case Stretch() | Before():
-                return [self._span(name, span) for span in part.spans()]
-            case Awaited() | Late():
-                return [self._coming(name, item) for item in part.items()]
-            case Version():
-                told = (part.number, self.bodies[part.number], part.stage, part.status, part.title)
-                return [_Fact("version", (name, *told)), *(_Fact("medicine", (inn, name)) for inn in part.medicines)]
-            case tuple():
-                return [_Fact("document", part)]
-        raise AssertionError(part)
-
-    def _span(self, name: str, span: Span) -> _Fact:
-        first, end = span.period.start.toordinal(), _ordinal(span.period.end)
-        body = self.bodies[span.version] if span.version else None
-        told = orjson.dumps(span.json())
-        return _Fact("span", (name, span.jurisdiction, first, end, span.state, span.version, body, told))
-
-    def _coming(self, name: str, item: Coming) -> _Fact:
-        overdue = item.expected.last.toordinal() + 1 if item.expected and not item.start else FOREVER
-        told = orjson.dumps(item.json(date.min))
-        place = (name, item.jurisdiction, item.version, item.rule or "", item.stage)
-        return _Fact("coming", (*place, _ordinal(item.start), overdue, _ordinal(item.gone), told))
-
-
 def _rule_ids(body: Json) -> bytes | None:
     """The ids of a version's rules as JSON; None for what has none."""
     return orjson.dumps([rule["id"] for rule in body["rules"]]) if "rules" in body else None
-
-
-def _ordinal(day: date | None) -> int:
-    return FOREVER if day is None else day.toordinal()
-
-
-class _Believed:
-    """The rows believed of one document as revisions go by: which ended, which began.
-
-    A row may follow from several parts, and is believed as long as one of them stays.
-    """
-
-    def __init__(self, begun: Mapping[_Fact, int] | None = None) -> None:
-        self.begun = dict(begun or {})
-        self._facts: dict[Hashable, Sequence[_Fact]] = {fact: (fact,) for fact in self.begun}
-        self._more: dict[_Fact, int] = {}
-        """From how many parts a row follows, besides the first."""
-
-    def turn(self, position: int, name: str, document: Document, parts: _Parts) -> Iterator[tuple[_Fact, int, int]]:
-        """Take in the state that holds from a position on; yields (fact, since, till) of all that ended there."""
-        now = parts.of(document)
-        gone = [self._facts.pop(part) for part in self._facts.keys() - now]
-        for part in now - self._facts.keys():
-            self._facts[part] = facts = parts.facts(name, part)
-            for fact in facts:
-                if fact in self.begun:
-                    self._more[fact] = self._more.get(fact, 0) + 1
-                else:
-                    self.begun[fact] = position
-        for fact in chain.from_iterable(gone):
-            if more := self._more.get(fact):
-                self._more[fact] = more - 1
-            else:
-                yield fact, self.begun.pop(fact), position
-
-
-@dataclass
-class History:
-    """What happened to one document, in order: at each position, which numbers got which body."""
-
-    steps: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
-
-    def replay(self, name: str, read: Callable[[int], Json], believed: _Believed) -> Iterator[tuple[_Fact, int, int]]:
-        """Walk through it from nothing; yields every row that ended, and leaves the others in `believed`."""
-        document: Json = None
-        versions: dict[int, Version] = {}
-        bodies: dict[int, int] = {}
-        parts = _Parts(bodies)
-        for position in sorted(self.steps):
-            for number, body in self.steps[position]:
-                bodies[number] = body
-                if number:
-                    versions[number] = Version.of(read(body))
-                else:
-                    document = read(body)
-            if document is None:
-                raise StoreError(f"{name} has a version at position {position} before the document itself")
-            value = Document.of(document, tuple(versions[number] for number in sorted(versions)))
-            yield from believed.turn(position, name, value, parts)
 
 
 # --- the file --------------------------------------------------------------------------------------------
@@ -404,19 +281,19 @@ class Index:
             self.sql.execute("INSERT INTO touched VALUES(?,?,?,?)", (name, position, number, body))
         for name, believed in before.items():
             document, bodies = self._taken(name, position)
-            for fact, since, _ in believed.turn(position, name, document, _Parts(bodies)):
+            for fact, since, _ in believed.turn(position, document, bodies):
                 self._end(fact, since, position)
             for fact, since in believed.begun.items():
                 if since == position:
                     self._insert(fact, since)
 
-    def _believed(self, name: str) -> _Believed:
+    def _believed(self, name: str) -> Believed:
         begun = {}
         for table, width in COLUMNS.items():
             key = "id" if table == "document" else "document"
             rows = self.sql.execute(f"SELECT * FROM {table} WHERE {key}=? AND till={FOREVER}", (name,))
-            begun.update({_Fact(table, row[:width]): row[width] for row in rows})
-        return _Believed(begun)
+            begun.update({Fact(table, row[:width]): row[width] for row in rows})
+        return Believed(begun)
 
     def _taken(self, name: str, position: int) -> tuple[Document, dict[int, int]]:
         """The document with the newest body of every number up to a position, and those bodies' ids."""
@@ -440,11 +317,11 @@ class Index:
         told = (name, _rule_ids(orjson.loads(content)), content)
         return int(self.sql.execute("INSERT INTO body(blob, rules, content) VALUES(?,?,?)", told).lastrowid or 0)
 
-    def _insert(self, fact: _Fact, since: int, till: int = FOREVER) -> None:
+    def _insert(self, fact: Fact, since: int, till: int = FOREVER) -> None:
         marks = ",".join("?" * (COLUMNS[fact.table] + 2))
         self.sql.execute(f"INSERT INTO {fact.table} VALUES({marks})", (*fact.row, since, till))
 
-    def _end(self, fact: _Fact, since: int, till: int) -> None:
+    def _end(self, fact: Fact, since: int, till: int) -> None:
         keys = KEYS[fact.table]
         where = " AND ".join(f"{name}=?" for name, _ in keys)
         values = (till, *(fact.row[place] for _, place in keys), since)
@@ -1005,13 +882,7 @@ class Build:
     def document(self, name: str, history: History, read: Callable[[int], Json]) -> None:
         """Write everything that follows from one document's history."""
         self._put("touched", [(name, position, *step) for position, steps in history.steps.items() for step in steps])
-        believed = _Believed()
-        rows: dict[str, list[Row]] = defaultdict(list)
-        for fact, since, till in history.replay(name, read, believed):
-            rows[fact.table].append((*fact.row, since, till))
-        for fact, since in believed.begun.items():
-            rows[fact.table].append((*fact.row, since, FOREVER))
-        for table, values in rows.items():
+        for table, values in history.rows(name, read).items():
             self._put(table, values)
 
 

@@ -363,11 +363,13 @@ def parts(document: Document, jurisdiction: str) -> list[Part]:
 
 def _awaited(document: Document, jurisdiction: str, found: Sequence[Stretch]) -> list[Awaited | Late]:
     standing = [v for v in document.versions if v.status == "standing" and v.holding(jurisdiction)]
-    narrowed = [(v, tuple(stretch for stretch in found if stretch.version is v)) for v in standing if v.narrowed]
-    return [
-        *(Awaited(jurisdiction, v, tuple(_overtaken(v, c, found) for c in v.hopes(jurisdiction))) for v in standing),
-        *(Late(jurisdiction, version, own) for version, own in narrowed if own),
-    ]
+    awaited = [Awaited(jurisdiction, v, _gone(v, v.hopes(jurisdiction), found)) for v in standing]
+    narrowed = [(v, tuple([stretch for stretch in found if stretch.version is v])) for v in standing if v.narrowed]
+    return [*awaited, *[Late(jurisdiction, version, own) for version, own in narrowed if own]]
+
+
+def _gone(version: Version, hopes: Sequence[Commencement], found: Sequence[Stretch]) -> tuple[date | None, ...]:
+    return tuple([_overtaken(version, c, found) for c in hopes]) if hopes else ()
 
 
 def _hoped(commencement: Commencement) -> PartialDate | None:

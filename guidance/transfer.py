@@ -17,8 +17,9 @@ from typing import Final, NamedTuple
 import orjson
 
 from guidance import acts
+from guidance.derived import History
 from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, UnknownDocument, Violation
-from guidance.index import Build, History, Index, Progress
+from guidance.index import Build, Index, Progress
 from guidance.model import CANONICAL, Document, Json, Revision, Version, canonical
 from guidance.schema import check, check_document_fast, check_size, check_version_fast, read_long
 from guidance.store import Act, Entry, Store, Stream, subject_of

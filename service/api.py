@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 from flask import Blueprint, Response, current_app, request
 
+from guidance.derived import FOREVER
 from guidance.errors import BadParameter, NotFound, StoreError
-from guidance.index import FOREVER
 from guidance.model import Json, Sides, document_id
 from guidance.schema import schema, schema_names
 from service import answers, comparing, params

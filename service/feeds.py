@@ -16,9 +16,10 @@ from xml.etree import ElementTree as ET
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 
+from guidance.derived import FOREVER
 from guidance.errors import BadParameter, NotFound, UnknownAuthority, UnknownDocument, UnknownMedicine
 from guidance.events import KINDS, Filter, State, turns
-from guidance.index import FOREVER, Index
+from guidance.index import Index
 from guidance.model import Document, Json, Revision, document_id, instant_text, next_day
 from guidance.severity import SEVERITIES
 from guidance.vocabulary import AUTHORITIES

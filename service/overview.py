@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from guidance.index import FOREVER, Row
+from guidance.derived import FOREVER, Row
 from guidance.model import Json
 from guidance.register import IN_FORCE, scope
 from guidance.vocabulary import BINDING, PARTS, outermost

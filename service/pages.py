@@ -11,8 +11,8 @@ import orjson
 from flask import Blueprint, Flask, Response, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
+from guidance.derived import FOREVER
 from guidance.errors import NotFound
-from guidance.index import FOREVER
 from guidance.model import Document, Json, document_id
 from guidance.redline import redline
 from guidance.register import scope

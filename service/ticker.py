@@ -14,8 +14,9 @@ from itertools import takewhile
 from typing import Final, Protocol
 
 from guidance.archive import Archive
+from guidance.derived import FOREVER
 from guidance.events import REMINDERS, Event, State, events, in_order, window
-from guidance.index import FOREVER, Index
+from guidance.index import Index
 from guidance.model import Json, Revision
 from guidance.vocabulary import JURISDICTIONS
 from service.clock import Clock, day_starts, next_midnight, today

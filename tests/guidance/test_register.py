@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from guidance import register
 from guidance.archive import Archive, Proposal
+from guidance.derived import FOREVER
 from guidance.errors import UnknownDocument
-from guidance.index import FOREVER, Index
+from guidance.index import Index
 from guidance.model import Document, Version, canonical
 from guidance.register import Applying, Coming, Register, Snapshot, coming, scope, spans
 from guidance.store import Act
