@@ -134,7 +134,7 @@ def _reworded(word: str, chance: random.Random) -> str:
 
 
 def across(ground: Ground) -> Iterator[Figure]:
-    """What changed in the whole register between two days, as many apart as one document in a hundred changes in."""
+    """What changed in the whole register between two days, between which one document in a hundred may have changed."""
     archive = ground.archive(ground.shape)
     archive.tip()
     seen = Register.look(archive, Question(), datetime.now(UTC), "EU")
@@ -151,13 +151,16 @@ def across(ground: Ground) -> Iterator[Figure]:
 
 
 def _days_of_one_in_a_hundred(seen: Register, ground: Ground) -> tuple[date, date]:
-    first = FIRST + (LAST - FIRST) / 2
-    for days in range(1, (LAST - first).days):
-        last = first + timedelta(days)
-        if len(seen.archive.index.turning(first.toordinal(), last.toordinal(), seen.position)) * 100 >= (
-            ground.shape.documents
-        ):
-            return first, last
+    """Two days between which just so many documents may have changed; the first such pair after the middle."""
+    wanted = ground.shape.documents // 100
+    middle = FIRST + (LAST - FIRST) / 2
+    for first in (middle + timedelta(later) for later in range((LAST - middle).days)):
+        for last in (first + timedelta(days) for days in range(1, (LAST - first).days)):
+            found = len(seen.archive.index.turning(first.toordinal(), last.toordinal(), seen.position))
+            if found == wanted:
+                return first, last
+            if found > wanted:
+                break
     raise RuntimeError("too little changes in the register that was generated")
 
 
