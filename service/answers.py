@@ -102,10 +102,14 @@ class Register(NamedTuple):
         """The members with which every answer begins."""
         return {"asked": self.question.asked(**asked), "revision": _told(self.revision)}
 
+    def begun(self) -> None:
+        """Raise UnknownRevision where nothing was recorded yet."""
+        if self.revision is None:
+            raise UnknownRevision(self.question.at.text if self.question.at else "now", "is before the first revision")
+
     def known(self, name: str) -> None:
         """Raise UnknownDocument, or UnknownRevision where nothing was recorded yet, for what cannot be answered."""
-        if self.revision is None:
-            raise UnknownRevision(self.question.at.text if self.question.at else "", "is before the first revision")
+        self.begun()
         self.archive.index.document_row(name, self.position)
 
 

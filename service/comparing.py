@@ -109,11 +109,15 @@ class _Looked(NamedTuple):
 
 
 def _looked(register: Register, given: Mapping[str, str]) -> _Looked:
+    """Raises UnknownRevision where neither side knows anything: that is no ground to say that they are the same."""
     if "from_at" in given or "to_at" in given:
         old, new = _looks(register, given)
+        if old.revision is None:
+            new.begun()
         return _Looked("corrections" if "on" in given else "revisions", _order(old.position, new.position), old, new)
     _two_sides(given)
     days = [day_of(given[side], side) for side in ("from", "to")]
+    register.begun()
     return _Looked("in-force", _order(*days), *(_on(register, day) for day in days))
 
 

@@ -315,7 +315,7 @@ def changes(answer: Json, bodies: Bodies) -> list[dict[str, Any]]:
 def _side(sides: Sequence[Json], item: Json) -> Json:
     """The pair of states in which a change was found."""
     if "version" in item:
-        return next(side for side in sides if side["version"] == item["version"])
+        return next(side for side in sides if side.get("version") == item["version"])
     if "document" in item:
         return next(side for side in sides if "document" in side)
     named = set(item.get("jurisdictions", ()))

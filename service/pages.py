@@ -52,7 +52,6 @@ def home() -> Response:
     told = {
         **_listed(visit, overview.by_medicine(seen, after, MEDICINES)),
         "after": after,
-        "empty": seen.archive.tip() is None,
         "outstanding": [views.happening(item, visit.to) for item in coming["outstanding"]],
         "soon": [views.happening(item, visit.to) for item in coming["dated"]],
         "undated": [views.happening(item, visit.to) for item in coming["undated"]],

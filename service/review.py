@@ -248,6 +248,8 @@ def changes() -> Response:
     given = {side for side in SIDES if request.args.get(side, "").strip()}
     visit = Visit(*SIDES, "medicine", "authority", "format", looks=("at", "jurisdiction") if given else WHEN)
     media = _media(visit)
+    if not given and visit.seen.revision is None:
+        return visit.show("unrecorded.html", {})
     sides = visit.asked(*SIDES) or _lately(visit)
     own = visit.asked("on") if given else {}
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}

@@ -195,7 +195,7 @@ def own_starts(rules: Sequence[Json], places: Iterable[str], on: date) -> dict[s
 
 def _own_start(rule: Json, places: Sequence[str], on: date) -> str | None:
     told = [one for one in rule.get("commencements", ()) if any({*within(p)} & {*one["jurisdictions"]} for p in places)]
-    return max((one["from"] for one in told if one.get("from", "9999") <= on.isoformat()), default=None)
+    return max((one["from"] for one in told if "from" in one and one["from"] <= on.isoformat()), default=None)
 
 
 # --- one document on a day -------------------------------------------------------------------------------

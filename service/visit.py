@@ -98,8 +98,17 @@ class Visit:
             "feeds": _followed(self.given),
             "kept": [{"name": name, "value": value} for name, value in self.when.items()],
             "replayed": bool(self.seen.revision and self.seen.revision.replayed),
+            "unrecorded": self._unrecorded(),
             **self._footer(self.seen.day(home)),
         }
+
+    def _unrecorded(self) -> str | None:
+        """Why there is nothing to tell, where nothing was recorded: that is less than that nothing applies."""
+        if self.seen.revision is not None:
+            return None
+        if self.seen.archive.tip() is None:
+            return "The register is empty: nothing has been published yet."
+        return "Nothing was recorded yet at that time: the register begins later."
 
     def _footer(self, on: date) -> dict[str, Any]:
         revision = self.seen.revision
@@ -169,9 +178,10 @@ def error_page(problem: dict[str, Any]) -> Response:
     said = str(problem["detail"]).removeprefix(f"{parameter}: ")
     fields = SIDE_FIELDS if two else ASOF_FIELDS
     errors = {parameter: _entered(parameter) or said} if parameter in fields else {}
+    again = {"at": None} if problem["type"] == problems.BASE + "unknown-revision" else {}
     told = {
         **_frame(to),
-        "again": to(request.path, on=None) if two else None,
+        "again": to(request.path, on=None, **again) if two else None,
         "form": _sides_form(errors) if two else None,
         "asof": None
         if two

@@ -217,6 +217,17 @@ def test_a_document_without_versions_is_told_too(make: Callable[..., str], clien
         refusal(client.get(f"{EXAMPLE}/diff?{sides}&format=patch"), 400, "bad-parameter")
 
 
+@pytest.mark.parametrize("view", ["redline", "sides", "fields", "changes"])
+def test_a_document_with_its_versions_is_compared_with_a_moment_before_it(
+    make: Callable[..., str], client: FlaskClient, view: str
+) -> None:
+    first = make(document(), version(1, rules=[rule("one"), rule("two")]))
+    for sides, kind in (("from_at=2000-01-01", "Added"), (f"from_at={first}&to_at=2000-01-01", "Removed")):
+        read = page(client, f"/documents/ema/example/compare?{sides}&view={view}")
+        assert read.main.text.count(f"Rule {kind.lower()}") or read.main.text.count(kind) >= 4
+        assert "The document itself" in read.main.text
+
+
 def test_a_word_file_has_the_whole_text_of_all_that_differs_in_its_bytes(
     archive: Archive, make: Callable[..., str], client: FlaskClient
 ) -> None:

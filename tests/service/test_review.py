@@ -26,7 +26,7 @@ from service import review
 from service.formats import FORMULA
 from service.press import BASE, OurFiles
 from tests.guidance.bodies import document, rule, since, version
-from tests.service.doors import NOW, correct, door
+from tests.service.doors import NOW, correct, door, refusal
 from tests.service.reading import Page, page
 from tests.service.test_pages import HOSTILE
 
@@ -42,7 +42,7 @@ ADDRESSES = (
     f"{COMPARE}?from=@2&to=@2",
     f"{COMPARE}?from=2013-01-01&to=2020-02-01",
     f"{COMPARE}?from=2019-12-01&to=2020-02-01&jurisdiction=UK",
-    f"{COMPARE}?from_at=2019-11-05&to_at=2020-02-01",
+    f"{COMPARE}?from_at=2019-11-05&to_at=2026-02-02",
     f"{COMPARE}?from_at=2019-11-05&on=2020-01-20",
     f"{VALPROATE}?from=@1&to=@4",
     f"{VALPROATE}?from=2023-12-01&to=2025-03-01",
@@ -52,7 +52,7 @@ ADDRESSES = (
     "/changes?from=2018-01-01&to=2026-01-01",
     "/changes?from=2026-01-01&to=2018-01-01&authority=mhra",
     "/changes?from=2018-01-01&to=2026-01-01&medicine=alemtuzumab&jurisdiction=EU",
-    "/changes?from_at=2019-01-01&to_at=2020-03-01",
+    "/changes?from_at=2019-01-01&to_at=2026-02-02",
     "/changes?from_at=2019-01-01&on=2020-01-20",
     "/about/severity",
 )
@@ -276,6 +276,8 @@ def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive
         ("from=@2&to=@3&format=docx", 400, "is none of html, pdf"),
         ("from=2020-02-30&to=2020-03-01", 400, "is not a date that exists"),
         ("from_at=2026-02-02&at=2026-02-02", 400, "does not go with from_at and to_at"),
+        ("from_at=2000-01-01&to_at=2000-01-02", 404, "'2000-01-02' is before the first revision"),
+        ("from=2019-12-01&to=2020-02-01&at=2000-01-02", 404, "'2000-01-02' is before the first revision"),
     ],
 )
 def test_an_error_is_an_error_and_never_an_empty_diff(client: FlaskClient, query: str, status: int, said: str) -> None:
@@ -284,6 +286,16 @@ def test_an_error_is_an_error_and_never_an_empty_diff(client: FlaskClient, query
     assert "Nothing differs" not in read.text
     again = next(one.attributes["href"] for one in read.all("a") if one.text == "Compare something else")
     assert client.get(again).status_code in (200, 302)
+
+
+@pytest.mark.parametrize(
+    "sides", ["from_at=2000-01-01&to_at=2000-01-02", "from=2019-12-01&to=2020-02-01&at=2000-01-02"]
+)
+def test_where_nothing_was_known_yet_nothing_is_said_to_be_the_same(client: FlaskClient, sides: str) -> None:
+    read = page(client, f"/changes?{sides}", 404)
+    assert "'2000-01-02' is before the first revision" in read.main.text
+    assert "Nothing differs" not in read.text
+    refusal(client.get(f"/v1/diff?{sides}"), 404, "unknown-revision")
 
 
 @pytest.mark.parametrize(
