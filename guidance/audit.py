@@ -136,6 +136,7 @@ def _index(store: Store, index: Index) -> Iterator[str]:
             index.catch_up(store)
             with index.reading():  # what others write from here on is not seen
                 tip = index.tip()
+                yield from _file(index)
                 fresh.rebuild(store, head=tip.id if tip else None)
                 for table, asked in _tables(fresh.sql):
                     if _rows(index.sql, asked) != _rows(fresh.sql, asked):
@@ -148,6 +149,13 @@ def _index(store: Store, index: Index) -> Iterator[str]:
             yield f"the index cannot be read: {error}; run 'inforce rebuild'"
         finally:
             fresh.close()
+
+
+def _file(index: Index) -> Iterator[str]:
+    """What SQLite itself finds: among other things, entries that its own indexes lack, by which rows are found."""
+    for (told,) in index.sql.execute("PRAGMA integrity_check(20)").fetchall():
+        if told != "ok":
+            yield f"the index's file is broken ({told}); run 'inforce rebuild'"
 
 
 def _tables(sql: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -9,22 +9,25 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from guidance.errors import BadParameter
+from guidance.errors import BadParameter, UnknownRevision
 from guidance.index import Index, connected
 from guidance.model import Document, Revision
 
 FORMAT: Final = "1"
-TABLES: Final = """
-CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
-  document UNINDEXED, version UNINDEXED, rule UNINDEXED, title, medicines, text,
-  tokenize='porter unicode61 remove_diacritics 2', prefix='2 3');
-CREATE TABLE IF NOT EXISTS held(document TEXT, row INTEGER, PRIMARY KEY(document, row)) WITHOUT ROWID;
-"""
+TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5("
+    "document UNINDEXED, version UNINDEXED, rule UNINDEXED, title, medicines, text, "
+    "tokenize='porter unicode61 remove_diacritics 2', prefix='2 3')",
+    "CREATE TABLE IF NOT EXISTS held(document TEXT, row INTEGER, PRIMARY KEY(document, row)) WITHOUT ROWID",
+)
+EMPTIED: Final = tuple(f"DROP TABLE IF EXISTS {name}" for name in ("meta", "words", "held"))
 WORD: Final = re.compile(r"[^\W_]+", re.UNICODE)
 LONGEST: Final = 200
 MARK: Final = ("\x02", "\x03")
@@ -54,7 +57,7 @@ class Search:
     def sql(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = connected(self.path, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", TABLES)
+            found = connected(self.path, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", *TABLES)
             self._local.connection = found
         return found
 
@@ -99,6 +102,42 @@ class Search:
         self.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Hold nothing any more, also for those who have the file open: it is made again at the next question."""
+        try:
+            self.sql.execute("BEGIN IMMEDIATE")
+            for statement in (*EMPTIED, *TABLES):
+                self.sql.execute(statement)
+            self.sql.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            self._discard()
+        self.close()
+
+    def disagreements(self, index: Index) -> Iterator[str]:
+        """How what can be found differs from what the index implies; nothing where nothing was looked for yet."""
+        if not self.path.exists():
+            return
+        with TemporaryDirectory() as folder, closing(Search(Path(folder) / "search.sqlite")) as fresh:
+            try:
+                self.sql.execute("INSERT INTO words(words) VALUES('integrity-check')")
+                self.sql.execute("BEGIN")  # what others look for from here on is not seen
+                _, stood = self._stands_at()
+                fresh.catch_up(index, index.revision(stood or ""))
+                if self._held() != fresh._held():
+                    yield "what is found by its words is not what is recorded; run 'inforce rebuild'"
+            except UnknownRevision:
+                return  # it belongs to another history, or to none: the next question makes it anew
+            except sqlite3.Error as error:
+                yield f"what is found by its words cannot be read: {error}; run 'inforce rebuild'"
+            finally:
+                self.close()
+
+    def _held(self) -> set[tuple[Any, ...]]:
+        """Everything that can be found, each under the document by which it is held."""
+        by = dict(self.sql.execute("SELECT row, document FROM held").fetchall())
+        words = self.sql.execute("SELECT rowid, * FROM words").fetchall()
+        return {(by.pop(row, None), *told) for row, *told in words} | {(document,) for document in by.values()}
 
     def _stands_at(self) -> tuple[str | None, str | None]:
         told = dict(self.sql.execute("SELECT name, value FROM meta").fetchall())

@@ -11,6 +11,7 @@ import click
 
 from guidance import audit, journal, transfer
 from guidance.archive import Archive
+from guidance.errors import Tampered
 from guidance.model import document_id
 from guidance.store import Act
 from service import config
@@ -103,10 +104,11 @@ def replayed(folder: Path, source: Path | None = None) -> int:
 @click.command()
 @DATA
 def rebuild(data: str | None) -> None:
-    """Derive the index again from the store."""
+    """Derive the index again from the store, and what is found by its words at the next search."""
     archive = opened(data)
     with Shown() as progress:
         archive.index.rebuild(archive.store, progress)
+    archive.search.forget()
     tip = archive.tip()
     click.echo(f"the index stands at revision {tip.id if tip else '(none)'}")
 
@@ -118,6 +120,8 @@ def verify(data: str | None) -> None:
     archive = opened(data)
     with Shown() as progress:
         count = audit.verify(archive.store, archive.index, progress)
+        if findings := list(archive.search.disagreements(archive.index)):
+            raise Tampered(findings)
     newest = archive.index.revision_of(count)
     click.echo(f"{count} revisions agree, down to the byte; the newest is {newest.id if newest else '(none)'}")
 

@@ -75,6 +75,19 @@ def test_a_changed_row_of_the_index_is_found(filled: Archive, table: str, change
     assert table in "\n".join(audit._index(filled.store, filled.index))
 
 
+def test_an_entry_that_an_index_of_sqlite_lacks_is_found(filled: Archive) -> None:
+    with filled.index.sql as sql:
+        sql.execute("PRAGMA writable_schema=ON")
+        told = "UPDATE sqlite_master SET sql=sql || ' WHERE first<0' WHERE name='span_by_day'"
+        sql.execute(told)
+        sql.execute("PRAGMA writable_schema=RESET")
+        sql.execute("REINDEX span_by_day")
+        sql.execute("PRAGMA writable_schema=ON")
+        sql.execute(told.replace("sql || ' WHERE first<0'", "replace(sql, ' WHERE first<0', '')"))
+        sql.execute("PRAGMA writable_schema=RESET")
+    assert "the index's file is broken" in "\n".join(audit._index(filled.store, filled.index))
+
+
 def test_whoever_verifies_is_told_of_a_changed_row(filled: Archive) -> None:
     filled.index.sql.execute(CHANGED["the bytes that are served"][1])
     assert "the index's table body is not what the store implies; run 'inforce rebuild'" in findings(filled)

@@ -11,7 +11,9 @@ import pytest
 
 from guidance.archive import Archive, Proposal
 from guidance.errors import BadParameter
+from guidance.search import Search
 from guidance.store import Act
+from tests.guidance import bodies
 
 CORPUS = Path(__file__).resolve().parents[2] / "guidance" / "corpus" / "documents"
 ACT = Act("publish", "Ann <ann@example.org>", "to be found")
@@ -90,3 +92,52 @@ def test_a_file_that_is_lost_or_broken_is_made_again(own: Archive) -> None:
         path.unlink()
     (own.folder / "search.sqlite").write_bytes(b"this is no database, and long enough to be looked at")
     assert subjects(own, "stroke") == before
+
+
+def disagreeing(archive: Archive) -> str:
+    return "\n".join(archive.search.disagreements(archive.index))
+
+
+def test_what_was_derived_and_what_was_never_looked_for_agrees(own: Archive) -> None:
+    assert disagreeing(own) == ""
+    assert not own.search.path.exists()
+    assert subjects(own, "stroke")
+    assert disagreeing(own) == ""
+    own.publish([Proposal(bodies.document("ema/later"))], ACT, NOW)
+    assert disagreeing(own) == "", "it stands at an earlier revision, and is right about that"
+
+
+CHANGED = {
+    "what a rule says": "UPDATE words SET text='Give it after a stroke.' WHERE rule='stroke'",
+    "in which version it stands": "UPDATE words SET version=1 WHERE rule='stroke'",
+    "that it is there": "DELETE FROM words WHERE rule='stroke'",
+    "that it was never there": "INSERT INTO words VALUES('ema/lemtrada', 3, 'new', 'New', '', 'May be given.')",
+    "whose it is": "DELETE FROM held",
+    "a rule of which nothing is left": "INSERT INTO held VALUES('ema/lemtrada', 1000)",
+    "the words by which it is found": "UPDATE words_data SET block=zeroblob(8) WHERE id>10",
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_what_was_changed_is_told_and_made_again_for_whoever_has_it_open(own: Archive, change: str) -> None:
+    before = subjects(own, "stroke")
+    with Archive(own.folder).search.sql as other:
+        other.execute(change)
+    assert "run 'inforce rebuild'" in disagreeing(own)
+    serving = own.search.sql
+    Search(own.search.path).forget()
+    assert own.search.sql is serving
+    assert subjects(own, "stroke") == before
+    assert disagreeing(own) == ""
+
+
+def test_of_a_file_that_cannot_be_read_it_is_said_so(own: Archive) -> None:
+    assert subjects(own, "stroke")
+    own.search.close()
+    for path in own.folder.glob("search.sqlite*"):
+        path.unlink()
+    own.search.path.write_bytes(b"this is no database, and long enough to be looked at")
+    assert "cannot be read" in disagreeing(own)
+    Search(own.search.path).forget()
+    assert subjects(own, "stroke")
+    assert disagreeing(own) == ""
