@@ -139,6 +139,18 @@ def test_another_day_and_another_state_of_knowledge_are_said(past: FlaskClient) 
     assert "On 20 November 2019 in the EU, as the register knew it at the end of 20 November 2019 (UTC)" in said
 
 
+@pytest.mark.parametrize("path", ["/", LEMTRADA, f"{LEMTRADA}/compare", f"{LEMTRADA}/rules/unheard-of", "/changes"])
+def test_a_revision_may_be_shortened_to_as_many_letters_as_a_day_has(
+    client: FlaskClient, corpus: Archive, path: str
+) -> None:
+    tip = corpus.tip()
+    assert tip
+    sides = "from=@1&to=@2&" if "compare" in path else "from=2019-01-01&to=2020-01-01&" if "changes" in path else ""
+    for letters in (7, 9, 10, 11, 40):
+        read = page(client, f"{path}?{sides}at={tip.id[:letters]}", 404 if "unheard" in path else 200)
+        assert f"knew it at revision {tip.id[: min(letters, 12)]}" in read.text
+
+
 def test_the_footer_leads_to_exactly_this_answer(client: FlaskClient, corpus: Archive) -> None:
     tip = corpus.tip()
     assert tip is not None
