@@ -98,11 +98,13 @@ def _standing(visit: Visit, document: Json, inn: str | None = None) -> dict[str,
 
 
 def _line(line: Json, on: date, inn: str | None) -> dict[str, Any]:
-    rules = views.about(line["rules"], inn) if inn else line["rules"]
+    unnamed = bool(inn and line["version"] and inn not in [one["inn"] for one in line["medicines"]])
+    rules = [] if unnamed else views.about(line["rules"], inn) if inn else line["rules"]
     own = views.own_starts(rules, line["places"], on)
     if inn and line["awaits"] and inn not in [one["inn"] for one in line["awaits"]["medicines"]]:
         line = {**line, "awaits": None}
-    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own}
+    silent = views.name_of(inn) if inn and unnamed else None
+    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own, "silent": silent}
 
 
 @PAGES.get("/coming")

@@ -179,7 +179,7 @@ def _count(kind: str, count: int) -> str:
 
 
 def about(rules: Iterable[Json], inn: str) -> list[Json]:
-    """The rules that are about a medicine: those that name it, and those that name none."""
+    """The rules that are about a medicine which their version names: those that name it, and those that name none."""
     return [rule for rule in rules if inn in rule.get("medicines", (inn,))]
 
 

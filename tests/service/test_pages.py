@@ -17,7 +17,7 @@ from guidance.errors import StoreUnreadable
 from guidance.store import Act
 from service import problems
 from tests.guidance.bodies import awaited, document, rule, since, version
-from tests.service.doors import NOW, Hands, correct, door
+from tests.service.doors import NOW, Hands, answer, correct, door
 from tests.service.reading import ACCEPT, Page, page
 
 LEMTRADA = "/documents/ema/lemtrada"
@@ -573,6 +573,23 @@ def test_an_end_known_to_the_month_is_said(archive: Archive, publish: Publish) -
     assert "In force, ending this month" in read.of_class("app-title")[0].text
     assert "until a day in February 2026 that is not known" in read.main.text
     assert "Ended" not in read.of_class("app-title")[0].text
+
+
+@pytest.mark.parametrize("address", ["/", "/medicines", "/medicines/zinc", "/search?q=zinc"])
+def test_rules_of_a_version_that_does_not_name_a_medicine_are_not_told_as_about_it(
+    archive: Archive, publish: Publish, address: str
+) -> None:
+    both = [{"inn": "copper"}, {"inn": "zinc"}]
+    rules = [rule("one"), rule("two", commencements=[since("2026-01-01")])]
+    publish(document(), version(1, since("2025-01-01"), medicines=both))
+    publish(version(2, since("2025-06-01"), medicines=[{"inn": "copper"}], rules=rules))
+    client = door(archive)
+    assert answer(client, "/v1/rules?medicine=zinc")["rules"] == []
+    (line,) = [one.text for one in page(client, address).of_class("app-line") if "Zinc" in one.text]
+    assert "In force" in line
+    assert "It does not name Zinc. That does not mean that nothing applies to it." in line
+    assert "contraindication" not in line
+    assert "2 contraindications" in page(client, "/").main.text
 
 
 def test_an_empty_register_says_that_it_is_empty(archive: Archive) -> None:
