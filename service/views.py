@@ -216,9 +216,21 @@ def parts(answer: Json, bodies: Mapping[int, Json]) -> list[dict[str, Any]]:
         without = [rules[name] for name in whole if name not in part["rules"]] if same else []
         if not same or also or without:
             body = bodies[part["version"]] if part["version"] else {"title": None, "sources": []}
-            told = {"title": body["title"], "sources": body["sources"]}
+            told = {"title": body["title"], "sources": body["sources"], **_part_tag(part, answer["coming"])}
             found.append({**part, **told, "same": same, "also": also, "without": without})
     return found
+
+
+def _part_tag(part: Json, coming: Iterable[Json]) -> dict[str, Any]:
+    """How a part with a word of its own is tagged, as in the answer about the part alone; and what is known instead of
+    a first day."""
+    item = pending_in(part["jurisdiction"], coming) if part["state"] == "not-yet" else None
+    if item:
+        lead = f"Version {item['version']} is {item['stage']}, and its first day in {place(part['jurisdiction'])}"
+        known = f"{lead} is not recorded. {decided(item)} That no day is recorded does not mean that it does not apply."
+        return {"tag": without_day(item["stage"], item["state"], item["expected"]), "known": known}
+    word = {"ended": part["ends"], "nothing-recorded": "Nothing recorded"}.get(part["state"]) or ""
+    return {"tag": {"state": part["state"], "word": word}, "known": None}
 
 
 def placed(answer: Json) -> str:
@@ -232,9 +244,19 @@ def pending(answer: Json, number: int | None = None) -> Json:
 
     `number`: only that version. Such a version may well apply: nobody may read "does not apply" there.
     """
-    heard = within(answer["jurisdiction"])
-    found = (item for item in answer["coming"] if undated(item) and item["jurisdiction"] in heard)
-    return next((item for item in found if number in (None, item["version"])), None)
+    return pending_in(answer["jurisdiction"], answer["coming"], number)
+
+
+def pending_in(code: str, coming: Iterable[Json], number: int | None = None) -> Json:
+    """The same of one place among what is coming; what a part awaits as its whole does is told of the whole alone."""
+    versions = [item for item in coming if item["rule"] is None]
+    own = {item["version"] for item in versions if item["jurisdiction"] == code}
+    heard = {*within(code)}
+    for item in versions:
+        its_own = item["jurisdiction"] == code or item["version"] not in own
+        if its_own and undated(item) and number in (None, item["version"]) and item["jurisdiction"] in heard:
+            return item
+    return None
 
 
 def undated(item: Json) -> bool:

@@ -592,6 +592,16 @@ def test_rules_of_a_version_that_does_not_name_a_medicine_are_not_told_as_about_
     assert "2 contraindications" in page(client, "/").main.text
 
 
+def test_a_part_is_told_on_the_page_of_the_whole_as_on_its_own(archive: Archive, publish: Publish) -> None:
+    name = "mhra/example"
+    publish(document(name, "UK"), version(1, since("2025-01-01", "GB"), awaited("NI"), document=name))
+    client = door(archive)
+    whole = page(client, f"/documents/{name}").main.text
+    assert "In Northern Ireland Decided, day not recorded Version 1 is decided, and its first day in" in whole
+    assert "Not yet in force" not in whole
+    assert "Decided, day not recorded" in page(client, f"/documents/{name}?jurisdiction=NI").main.text
+
+
 def test_an_empty_register_says_that_it_is_empty(archive: Archive) -> None:
     client = door(archive)
     assert "The register is empty" in page(client, "/").main.text
