@@ -30,7 +30,7 @@ from guidance.model import Document, Json, Revision, Version, instant_text
 from guidance.register import Awaited, Before, Coming, Late, Span, Stretch, parts, scope
 from guidance.store import Entry, Recorded, Store, path_of
 
-FORMAT: Final = "5"
+FORMAT: Final = "6"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 FOREVER: Final = 2**62
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
@@ -75,6 +75,7 @@ CREATE UNIQUE INDEX body_by_blob ON body(blob);
 CREATE INDEX coming_by_day ON coming(first);
 CREATE INDEX span_ended ON span(first) WHERE state='ended';
 CREATE INDEX span_by_day ON span(first);
+CREATE INDEX span_narrowed ON span(first) WHERE instr(told, '"left_out":[]')=0 AND state IN ('in-force', 'ending');
 """
 SETTINGS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-2000")
 HURRY: Final = (
@@ -806,6 +807,17 @@ class Index:
         where = "c.state='ended' AND c.first>?"
         return self._through_time("span", where, "", "c.first", (position, position, day))
 
+    def rules_ending(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, told, told before) of where a version that goes on may leave out more of its rules
+        than before, after a day, nearest first."""
+        yield from self.sql.cursor().execute(f"{NARROWED} AND c.first>?3 ORDER BY c.first", (position, position, day))
+
+    def rules_ended(self, day: int, position: int) -> Iterator[Row]:
+        """The same by a day, the latest first."""
+        yield from self.sql.cursor().execute(
+            f"{NARROWED} AND c.first<=?3 ORDER BY c.first DESC", (position, position, day)
+        )
+
     def _through_time(self, table: str, where: str, also: str, order: str, values: Sequence[Any]) -> Iterator[Row]:
         """Rows of the whole register in the order of days, streamed: the caller takes as many as it wants."""
         yield from self.sql.cursor().execute(
@@ -821,6 +833,13 @@ DOCUMENTS: Final = (
     f"SELECT 1 FROM coming c WHERE c.first={FOREVER} AND c.document=d.id AND c.since<=?2 AND c.till>?2"
     ") FROM document d JOIN body b ON b.id=d.body WHERE d.id BETWEEN ?1 AND ?3 "
     f"AND d.since<=?2 AND d.till>?2 ORDER BY d.id LIMIT {AHEAD}"
+)
+NARROWED: Final = (
+    "SELECT c.document, d.named, c.first, c.told, b.told FROM span c "
+    "CROSS JOIN span b ON b.document=c.document AND b.jurisdiction=c.jurisdiction AND b.end=c.first "
+    "CROSS JOIN document d ON d.id=c.document WHERE d.since<=?1 AND d.till>?2 AND c.since<=?1 AND c.till>?2 "
+    "AND b.since<=?1 AND b.till>?2 AND b.version=c.version AND b.state IN ('in-force', 'ending') "
+    "AND c.state IN ('in-force', 'ending') AND instr(c.told, '\"left_out\":[]')=0"
 )
 REVISION: Final = (
     "SELECT position, id, recorded_at, author, act, reason, approved_by, replayed, key, "

@@ -282,6 +282,13 @@ def rule_holds(rule: Rule, jurisdiction: str, day: date) -> bool:
     )
 
 
+def rule_end(version: Version, rule: str, jurisdiction: str, day: date) -> Commencement | None:
+    """The rule's own commencement that ends on a day, while its version goes on; None where there is none."""
+    found = next((one for one in version.narrowed if one.id == rule), None)
+    own = holding(found.commencements, jurisdiction) if found else ()
+    return next((one for one in own if one.to and _end(one.to) == day), None)
+
+
 def codes_on(version: Version, day: date) -> Iterator[tuple[str, str, str]]:
     """(inn, system, code) of the version's medicines, as the code systems used them on a day."""
     text = day.isoformat()

@@ -500,12 +500,14 @@ def said(item: Json) -> str:
     """What happens, in a few words: which version, or which rules of it."""
     version = f"version {item['version']}, {item['version_title']}"
     rules = item["rules"]
-    if item["what"] == "ends":
-        return f"The end of {version}."
+    end = "The end of " if item["what"] == "ends" else ""
+    if end and not rules:
+        return f"{end}{version}."
     if len(rules) == 1:
-        return f"{rules[0]} (one rule of {of_versions(dict.fromkeys(item['versions'], item['version_title']))})."
+        of = of_versions(dict.fromkeys(item["versions"], item["version_title"]))
+        return f"{end}{rules[0]} (one rule of {of})."
     if rules:
-        return f"{len(rules)} more rules of {version}."
+        return f"{end}{len(rules)} {'' if end else 'more '}rules of {version}."
     return f"{version[0].upper()}{version[1:]}."
 
 
