@@ -296,6 +296,7 @@ def rule(authority: str, name: str, rule: str) -> Response:
         "answer": answer,
         "holds": bool(whole),
         "holds_in": [part for part in answer["parts"] if rule in part["rules"]],
+        "not_in": [part["jurisdiction"] for part in answer["parts"] if rule not in part["rules"]],
         "coming": [item for item in answer["coming"] if item["rule"] == rule],
         "placed": views.placed(answer),
         "undated": views.pending(answer) is not None,
@@ -520,4 +521,5 @@ def equip(app: Flask) -> None:
         cohort=views.cohort,
         modality=views.modality,
         unconfirmed=views.unconfirmed,
+        state_word=views.state_word,
     )

@@ -229,8 +229,7 @@ def _part_tag(part: Json, coming: Iterable[Json]) -> dict[str, Any]:
         lead = f"Version {item['version']} is {item['stage']}, and its first day in {place(part['jurisdiction'])}"
         known = f"{lead} is not recorded. {decided(item)} That no day is recorded does not mean that it does not apply."
         return {"tag": without_day(item["stage"], item["state"], item["expected"]), "known": known}
-    word = {"ended": part["ends"], "nothing-recorded": "Nothing recorded"}.get(part["state"]) or ""
-    return {"tag": {"state": part["state"], "word": word}, "known": None}
+    return {"tag": {"state": part["state"], "word": state_word(part)}, "known": None}
 
 
 def placed(answer: Json) -> str:
@@ -305,7 +304,15 @@ def line_tag(line: Json) -> dict[str, str]:
     item = line["awaits"]
     if item and undated(item):
         return without_day(item["stage"], item["state"], item["expected"])
-    return {"state": line["state"], "word": line["ends"] if line["state"] == "ended" else ""}
+    return {"state": line["state"], "word": state_word(line)}
+
+
+def state_word(told: Json) -> str:
+    """What the tag of a state says, where that is more than the state: how it ended, and in which time it will end."""
+    if told["state"] == "ending" and len(told["period"]["to"]) == 4:
+        return "In force, ending this year"
+    words = {"ended": told["ends"], "nothing-recorded": "Nothing recorded"}
+    return words.get(told["state"]) or ""
 
 
 Piece = dict[str, str]

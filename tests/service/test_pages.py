@@ -575,6 +575,38 @@ def test_an_end_known_to_the_month_is_said(archive: Archive, publish: Publish) -
     assert "Ended" not in read.of_class("app-title")[0].text
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/documents", "/medicines/alemtuzumab"]
+    + [f"/documents/ema/example{of}" for of in ("", "/versions/1", "/rules/one")],
+)
+def test_an_end_known_to_the_year_is_not_told_as_one_in_this_month(
+    archive: Archive, publish: Publish, address: str
+) -> None:
+    publish(document(), version(1, since("2025-01-01", to="2026")))
+    said = page(door(archive), address).main.text
+    assert "In force, ending this year" in said
+    assert "ending this month" not in said
+
+
+def test_a_version_that_ends_in_one_of_its_places_only_says_so(archive: Archive, publish: Publish) -> None:
+    named = "mhra/example"
+    publish(document(named, "UK"))
+    publish(version(1, since("2025-01-01", "UK"), since("2025-01-01", "NI", to="2026-02"), document=named))
+    said = page(door(archive), f"/documents/{named}/versions/1").main.text
+    assert "In force, ending this month in Northern Ireland, In force in the UK on this day." in said
+
+
+def test_the_page_of_a_rule_names_the_parts_where_it_does_not_hold(archive: Archive, publish: Publish) -> None:
+    named = "mhra/example"
+    later = rule("one", commencements=[since("2025-01-01", "UK"), since("2027-01-01", "NI")])
+    publish(document(named, "UK"), version(1, since("2025-01-01", "UK"), document=named, rules=[later]))
+    client = door(archive)
+    assert answer(client, "/v1/rules")["rules"][0]["but_not"] == ["NI"]
+    said = page(client, f"/documents/{named}/rules/one").main.text
+    assert "In force in the UK, but not, as far as is recorded, in Northern Ireland, as part of version 1" in said
+
+
 @pytest.mark.parametrize("address", ["/", "/medicines", "/medicines/zinc", "/search?q=zinc"])
 def test_rules_of_a_version_that_does_not_name_a_medicine_are_not_told_as_about_it(
     archive: Archive, publish: Publish, address: str
