@@ -16,6 +16,7 @@ from guidance.index import FOREVER
 from guidance.model import Document, Json, document_id
 from guidance.redline import redline
 from guidance.register import scope
+from guidance.vocabulary import outermost
 from service import answers, overview, params, problems, timeline, views
 from service.clock import today
 from service.review import REVIEW
@@ -398,13 +399,28 @@ def search() -> Response:
         for name in {hit["document"] for hit in found}
         if tip
     }
+    holding = _holding(visit.seen.looking(None), {hit["document"] for hit in found if hit["rule"]})
     told = {
         **_listed(visit, medicines),
         "q": asked,
-        "hits": [{**hit, "in": titles[hit["document"]]} for hit in found],
+        "hits": [
+            {**hit, "in": titles[hit["document"]], "holds": holding.get((hit["document"], hit["rule"]), {})}
+            for hit in found
+        ],
         "more": len(found) == HITS,
     }
     return visit.show("search.html", told)
+
+
+def _holding(seen: answers.Register, names: Iterable[str]) -> dict[tuple[str, str], dict[int, list[str]]]:
+    """The rules of some documents that hold on the day: in which version, and in which places."""
+    found: dict[tuple[str, str], dict[int, list[str]]] = {}
+    read: answers.Reading = {}
+    for name in names:
+        for place, (_, held) in answers.in_force(seen, name, read).items():
+            for one in held.body["rules"] if held.body else ():
+                found.setdefault((name, one["id"]), {}).setdefault(held.body["number"], []).append(place)
+    return {key: {number: outermost(codes) for number, codes in held.items()} for key, held in found.items()}
 
 
 @PAGES.get("/medicines/<inn>")

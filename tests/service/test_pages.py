@@ -540,6 +540,24 @@ def test_search_marks_the_words_that_were_found(client: FlaskClient) -> None:
     assert {one.text for one in page(client, "/search?q=intensive%20care").all("mark")} == {"intensive", "care"}
 
 
+@pytest.mark.parametrize(
+    ("on", "jurisdiction", "said"),
+    [
+        ("2024-06-01", "", "Not known to be in force on this day."),
+        ("2025-06-01", "", "version 2 In force EU (as version 1 has it)"),
+        ("2026-06-01", "", "version 2 In force EU"),
+        ("2026-06-01", "UK", "Not known to be in force on this day."),
+    ],
+)
+def test_what_is_found_says_whether_it_is_in_force(
+    archive: Archive, publish: Publish, on: str, jurisdiction: str, said: str
+) -> None:
+    publish(document(), version(1, since("2025-01-01")))
+    publish(version(2, since("2026-01-01"), rules=[rule("one", text="It must not be used after any stroke.")]))
+    read = page(door(archive), f"/search?q=stroke&on={on}&jurisdiction={jurisdiction}")
+    assert said in next(one.text for one in read.of_class("app-hits__one") if "Rule of" in one.text)
+
+
 def test_history_goes_on_until_the_first_revision(past: FlaskClient, replayed: Archive) -> None:
     address, seen = "/documents/ema/lemtrada/history", 0
     while address:
