@@ -590,7 +590,7 @@ def entries(history: Sequence[State]) -> tuple[Entry, ...]:
                 steps.setdefault(key, []).append(Step(day, state.revision.recorded_at))
     together: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for key, all_steps in steps.items():
-        together.setdefault((*key[:3], tuple(all_steps)), []).append(key)
+        together.setdefault((*key[:3], bool(key[4]), ends[key], tuple(all_steps)), []).append(key)
     document = history[-1].document if history else None
     return tuple(_entry_of(document, keys, steps, ends) for keys in together.values() if document)
 
@@ -604,7 +604,8 @@ def _standing(document: Document) -> Iterator[tuple[tuple[Any, ...], tuple[date,
                 continue
             which = (turn.kind, turn.version, turn.rule)
             count[which] = count.get(which, 0) + 1
-            yield (turn.kind, turn.version, count[which], place, turn.rule or ""), (turn.day, ending(document, turn))
+            word = ending(document, turn) if turn.kind == "ended" else None
+            yield (turn.kind, turn.version, count[which], place, turn.rule or ""), (turn.day, word)
 
 
 def _entry_of(

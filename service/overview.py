@@ -29,9 +29,8 @@ class Step(NamedTuple):
     @property
     def kin(self) -> tuple[Any, ...]:
         """What steps of one document and day have in common that are one happening."""
-        told = self.told
-        own = (told.get("rule") is None, told.get("ends")) if self.what == "ends" else ()
-        return self.what, told["version"], told.get("expected"), told.get("trigger"), told.get("stage"), self.state, own
+        said = ("version", "expected", "trigger", "stage", "ends")
+        return self.what, self.state, self.told.get("rule") is None, *(self.told.get(name) for name in said)
 
 
 # --- what is coming, what changed lately -----------------------------------------------------------------

@@ -557,6 +557,28 @@ def test_of_a_medicine_is_told_what_is_about_it_and_what_no_longer_names_it(arch
         assert [(one["version"], one["rule"], one["from"]) for one in told["coming"]] == [(2, None, "2020-06-01")]
 
 
+def test_a_version_is_not_told_to_begin_where_only_a_rule_of_it_does(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    late = bodies.rule("late", commencements=[bodies.since("2020-04-01", "UK", to="2020-05-01", ends="lapsed")])
+    days = bodies.since("2020-01-01", "UK"), bodies.since("2020-04-01", "EU", to="2020-05-01", ends="repealed")
+    version = bodies.version(1, *days, document="ema/one", rules=[bodies.rule("one"), late])
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU", "UK"), version)
+    told = json.loads(scene.get("/v1/coming").data)["dated"]
+    assert sorted((one["day"], one["what"], one["places"], one["rules"], one["ends"]) for one in told) == [
+        ("2020-04-01", "begins", ["EU"], [], None),
+        ("2020-04-01", "begins", ["UK"], ["Rule late"], None),
+        ("2020-05-01", "ends", ["EU"], [], "repealed"),
+        ("2020-05-01", "ends", ["UK"], ["Rule late"], "lapsed"),
+    ]
+    assert sorted(value[:2] for value in entries(scene).values()) == [
+        ("Guidance ema/one: 1 rule of version 1 ends: lapsed (UK)", date(2020, 5, 1)),
+        ("Guidance ema/one: 1 rule of version 1 in force (UK)", date(2020, 4, 1)),
+        ("Guidance ema/one: version 1 ends: repealed (EU)", date(2020, 5, 1)),
+        ("Guidance ema/one: version 1 in force (EU)", date(2020, 4, 1)),
+        ("Guidance ema/one: version 1 in force (UK)", date(2020, 1, 1)),
+    ]
+
+
 def test_a_bound_is_told_of_the_place_that_it_is_for(archive: Archive, log: State) -> None:
     scene = Scene(archive, log)
     bound = bodies.awaited("UK", expected="2020-05", no_later_than="2020-12-31")
