@@ -448,6 +448,34 @@ def _held(span: Span, ids: tuple[str, ...]) -> Iterator[str]:
     return (rule for rule in ids if rule not in span.left_out) if span.applies else iter(())
 
 
+# --- how versions followed each other --------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """One version taking effect, and which version applied before it there, if any."""
+
+    stretch: Stretch
+    before: int | None
+
+
+def steps(document: Document, asked: str | None) -> dict[int, Step]:
+    """By number, how each version that takes effect somewhere in the question's scope did so.
+
+    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
+    follows another in a part only follows that one.
+    """
+    found: dict[int, Step] = {}
+    for code in scope(document.named, asked):
+        before: int | None = None
+        for stretch in stretches(document, code):
+            number = stretch.version.number
+            if number not in found or (found[number].before is None and before not in (None, number)):
+                found[number] = Step(stretch, before if before != number else None)
+            if stretch.periods():
+                before = number
+    return found
+
+
 # --- the register as a value -----------------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from guidance import register
 from guidance.model import Document, Json, PartialDate
-from guidance.register import IN_FORCE, Span, coming, scope, spans, stretches
+from guidance.register import IN_FORCE, Span, coming, spans
 from guidance.register import Stretch as Following
 from guidance.vocabulary import AUTHORITIES, BINDING, COHORTS, JURISDICTIONS, MODALITIES, UNCONFIRMED, outermost, within
 from service.timeline import Lane, Mark, Stretch
@@ -591,21 +592,9 @@ class Step(NamedTuple):
 
 
 def steps(document: Document, asked: str | None) -> dict[int, Step]:
-    """By number, how each version that takes effect somewhere in the question's scope did so.
-
-    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
-    follows another in a part only follows that one.
-    """
-    found: dict[int, Step] = {}
-    for code in scope(document.named, asked):
-        before: int | None = None
-        for stretch in stretches(document, code):
-            number = stretch.version.number
-            if number not in found or (found[number].before is None and before not in (None, number)):
-                found[number] = Step(stretch.start, _start_told(stretch), before if before != number else None)
-            if stretch.periods():
-                before = number
-    return found
+    """By number, how each version that takes effect somewhere in the question's scope did so."""
+    found = register.steps(document, asked)
+    return {number: Step(one.stretch.start, _start_told(one.stretch), one.before) for number, one in found.items()}
 
 
 def _start_told(stretch: Following) -> str:
