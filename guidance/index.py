@@ -41,6 +41,8 @@ AHEAD: Final = 50
 """So many documents are read at once: whoever asks about one will ask about others."""
 AFTER_ALL: Final = "~"
 """Comes after every id."""
+UNSURE: Final = ("unconfirmed", "at_latest")
+"""What a stretch says of how sure its days are, where they are not."""
 MANY: Final = 1000
 """So many rows of a table are written at once while a file is built."""
 FAR_FEW: Final = 5000
@@ -672,15 +674,20 @@ class Index:
         }
 
     def periods(self, name: str, number: int, position: int) -> list[Json]:
-        """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position."""
+        """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position; and how sure
+        its days are, where they are not (unconfirmed, at_latest)."""
         rows = self.sql.execute(
             "SELECT told FROM span WHERE document=? AND version=? AND state IN ('in-force', 'ending') "
             "AND since<=? AND till>? ORDER BY jurisdiction, first",
             (name, number, position, position),
         )
         told = [orjson.loads(row[0]) for row in rows.fetchall()]
-        stretches = {(t["jurisdiction"], t["period"]["from"], t["period"]["to"], t["ends"]): None for t in told}
-        return [{"jurisdiction": j, "from": start, "to": end, "ends": ends} for j, start, end, ends in stretches]
+        stretches = {(t["jurisdiction"], t["period"]["from"], t["period"]["to"], t["ends"]): t for t in told}
+        unsure = [{name: t[name] for name in UNSURE if name in t} for t in stretches.values()]
+        return [
+            {"jurisdiction": j, "from": start, "to": end, "ends": ends, **more}
+            for (j, start, end, ends), more in zip(stretches, unsure, strict=True)
+        ]
 
     def documents(
         self, position: int, after: str = "", limit: int = FOREVER, medicine: str | None = None, authority: str = ""

@@ -73,8 +73,18 @@ class Span(NamedTuple):
             "ends": self.ends,
             "left_out": list(self.left_out),
             "codes": [{"inn": inn, "system": system, "code": code} for inn, system, code in self.codes],
-            **{name: told[name] for name in SAID if name in told and (name, self.ends) != ("ends_basis", "superseded")},
+            **_said(told, self.ends == "superseded"),
         }
+
+
+def _said(told: Mapping[str, Json], superseded: bool) -> Json:
+    """What a commencement says of itself; where another version supersedes it, nothing of an end of its own."""
+    found = {name: told[name] for name in SAID if name in told}
+    if superseded:
+        found.pop("ends_basis", None)
+        open_ = [what for what in found.pop("unconfirmed", ()) if what != "to"]
+        found |= {"unconfirmed": open_} if open_ else {}
+    return found
 
 
 class Coming(NamedTuple):

@@ -546,10 +546,7 @@ def periods(found: Iterable[Json], body: Json) -> list[dict[str, Any]]:
     """
     same: dict[tuple[Any, ...], list[str]] = {}
     for one in found:
-        told = _told_of(one, body)
-        sure = tuple(told.get("unconfirmed", ())), bool(told.get("at_latest"))
-        if one["to"] != told.get("to"):
-            sure = tuple(what for what in sure[0] if what != "to"), sure[1]
+        sure = tuple(one.get("unconfirmed", ())), bool(one.get("at_latest"))
         same.setdefault((one["from"], one["to"], one["ends"], *sure), []).append(one["jurisdiction"])
     return [
         {
@@ -562,15 +559,6 @@ def periods(found: Iterable[Json], body: Json) -> list[dict[str, Any]]:
         }
         for (start, end, ends, open_, late), codes in same.items()
     ] + _dayless(body)
-
-
-def _told_of(one: Json, body: Json) -> Json:
-    """The commencement with which a stretch begins: it says how sure its days are."""
-    for code in within(one["jurisdiction"]):
-        for told in body["commencements"]:
-            if code in told["jurisdictions"] and told.get("from") == one["from"]:
-                return told
-    return {}
 
 
 def _dayless(body: Json) -> list[dict[str, Any]]:
