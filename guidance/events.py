@@ -23,12 +23,11 @@ from guidance.model import (
     Revision,
     Version,
     canonical,
-    holding,
     instant_text,
     next_day,
     sha256,
 )
-from guidance.register import Span, codes_on, spans
+from guidance.register import Span, codes_on, rule_end, spans
 from guidance.severity import SEVERITIES, Severity, most
 from guidance.vocabulary import STAGES, within
 
@@ -365,7 +364,7 @@ class _Telling:
         told["rules"] = list(rules)
         told["since"] = first.since.isoformat()
         if first.kind == "ended":
-            told |= {"ends": _ending(belief, first), "replaced_by": first.now if not rules else None}
+            told |= {"ends": ending(belief.document, first), "replaced_by": first.now if not rules else None}
         if days is not None:
             told |= {"reminds_of": first.kind, "days": days}
         end = next_day(first.day)
@@ -752,14 +751,13 @@ def _versions_link(belief: _Belief, old: int | None, new: int) -> str | None:
     return f"/v1/documents/{belief.document.id}/diff?from=@{old}&to=@{new}&at={belief.revision.id}"
 
 
-def _ending(belief: _Belief, turn: Turn) -> str | None:
+def ending(document: Document, turn: Turn) -> str | None:
     """The word for an end; of one rule, what its own commencement says, unless a correction ended it."""
-    version = belief.document.version(turn.version)
+    version = document.version(turn.version)
     if turn.rule is None or turn.ends or version is None:
         return turn.ends
-    rule = next((rule for rule in version.narrowed if rule.id == turn.rule), None)
-    own = holding(rule.commencements, turn.place) if rule else ()
-    return next((c.body["ends"] for c in own if c.to and turn.day in (c.to.first, next_day(c.to.last))), "expired")
+    own = rule_end(version, turn.rule, turn.place, turn.day)
+    return str(own.body["ends"]) if own else "expired"
 
 
 def _turn_link(

@@ -29,7 +29,7 @@ from guidance.model import Document, Json, Revision, Version, instant_text
 from guidance.register import scope
 from guidance.store import Entry, Recorded, Store, path_of
 
-FORMAT: Final = "5"
+FORMAT: Final = "6"
 """Raised with every change of the tables; a file of another format is rebuilt."""
 PREFIX: Final = re.compile("[0-9a-f]{7,40}")
 """What can name a revision."""
@@ -39,6 +39,8 @@ AHEAD: Final = 50
 """So many documents are read at once: whoever asks about one will ask about others."""
 AFTER_ALL: Final = "~"
 """Comes after every id."""
+UNSURE: Final = ("unconfirmed", "at_latest")
+"""What a stretch says of how sure its days are, where they are not."""
 MANY: Final = 1000
 """So many rows of a table are written at once while a file is built."""
 FAR_FEW: Final = 5000
@@ -73,6 +75,7 @@ CREATE UNIQUE INDEX body_by_blob ON body(blob);
 CREATE INDEX coming_by_day ON coming(first);
 CREATE INDEX span_ended ON span(first) WHERE state='ended';
 CREATE INDEX span_by_day ON span(first);
+CREATE INDEX span_narrowed ON span(first) WHERE instr(told, '"left_out":[]')=0 AND state IN ('in-force', 'ending');
 """
 SETTINGS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-2000")
 HURRY: Final = (
@@ -548,15 +551,20 @@ class Index:
         }
 
     def periods(self, name: str, number: int, position: int) -> list[Json]:
-        """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position."""
+        """{jurisdiction, from, to, ends} of each stretch in which a version is in force, as of a position; and how sure
+        its days are, where they are not (unconfirmed, at_latest)."""
         rows = self.sql.execute(
             "SELECT told FROM span WHERE document=? AND version=? AND state IN ('in-force', 'ending') "
             "AND since<=? AND till>? ORDER BY jurisdiction, first",
             (name, number, position, position),
         )
         told = [orjson.loads(row[0]) for row in rows.fetchall()]
-        stretches = {(t["jurisdiction"], t["period"]["from"], t["period"]["to"], t["ends"]): None for t in told}
-        return [{"jurisdiction": j, "from": start, "to": end, "ends": ends} for j, start, end, ends in stretches]
+        stretches = {(t["jurisdiction"], t["period"]["from"], t["period"]["to"], t["ends"]): t for t in told}
+        unsure = [{name: t[name] for name in UNSURE if name in t} for t in stretches.values()]
+        return [
+            {"jurisdiction": j, "from": start, "to": end, "ends": ends, **more}
+            for (j, start, end, ends), more in zip(stretches, unsure, strict=True)
+        ]
 
     def documents(
         self, position: int, after: str = "", limit: int = FOREVER, medicine: str | None = None, authority: str = ""
@@ -683,6 +691,17 @@ class Index:
         where = "c.state='ended' AND c.first>?"
         return self._through_time("span", where, "", "c.first", (position, position, day))
 
+    def rules_ending(self, day: int, position: int) -> Iterator[Row]:
+        """(document, named, first, told, told before) of where a version that goes on may leave out more of its rules
+        than before, after a day, nearest first."""
+        yield from self.sql.cursor().execute(f"{NARROWED} AND c.first>?3 ORDER BY c.first", (position, position, day))
+
+    def rules_ended(self, day: int, position: int) -> Iterator[Row]:
+        """The same by a day, the latest first."""
+        yield from self.sql.cursor().execute(
+            f"{NARROWED} AND c.first<=?3 ORDER BY c.first DESC", (position, position, day)
+        )
+
     def _through_time(self, table: str, where: str, also: str, order: str, values: Sequence[Any]) -> Iterator[Row]:
         """Rows of the whole register in the order of days, streamed: the caller takes as many as it wants."""
         yield from self.sql.cursor().execute(
@@ -698,6 +717,13 @@ DOCUMENTS: Final = (
     f"SELECT 1 FROM coming c WHERE c.first={FOREVER} AND c.document=d.id AND c.since<=?2 AND c.till>?2"
     ") FROM document d JOIN body b ON b.id=d.body WHERE d.id BETWEEN ?1 AND ?3 "
     f"AND d.since<=?2 AND d.till>?2 ORDER BY d.id LIMIT {AHEAD}"
+)
+NARROWED: Final = (
+    "SELECT c.document, d.named, c.first, c.told, b.told FROM span c "
+    "CROSS JOIN span b ON b.document=c.document AND b.jurisdiction=c.jurisdiction AND b.end=c.first "
+    "CROSS JOIN document d ON d.id=c.document WHERE d.since<=?1 AND d.till>?2 AND c.since<=?1 AND c.till>?2 "
+    "AND b.since<=?1 AND b.till>?2 AND b.version=c.version AND b.state IN ('in-force', 'ending') "
+    "AND c.state IN ('in-force', 'ending') AND instr(c.told, '\"left_out\":[]')=0"
 )
 REVISION: Final = (
     "SELECT position, id, recorded_at, author, act, reason, approved_by, replayed, key, "

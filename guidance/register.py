@@ -73,8 +73,18 @@ class Span(NamedTuple):
             "ends": self.ends,
             "left_out": list(self.left_out),
             "codes": [{"inn": inn, "system": system, "code": code} for inn, system, code in self.codes],
-            **{name: told[name] for name in SAID if name in told and (name, self.ends) != ("ends_basis", "superseded")},
+            **_said(told, self.ends == "superseded"),
         }
+
+
+def _said(told: Mapping[str, Json], superseded: bool) -> Json:
+    """What a commencement says of itself; where another version supersedes it, nothing of an end of its own."""
+    found = {name: told[name] for name in SAID if name in told}
+    if superseded:
+        found.pop("ends_basis", None)
+        open_ = [what for what in found.pop("unconfirmed", ()) if what != "to"]
+        found |= {"unconfirmed": open_} if open_ else {}
+    return found
 
 
 class Coming(NamedTuple):
@@ -282,6 +292,13 @@ def rule_holds(rule: Rule, jurisdiction: str, day: date) -> bool:
     )
 
 
+def rule_end(version: Version, rule: str, jurisdiction: str, day: date) -> Commencement | None:
+    """The rule's own commencement that ends on a day, while its version goes on; None where there is none."""
+    found = next((one for one in version.narrowed if one.id == rule), None)
+    own = holding(found.commencements, jurisdiction) if found else ()
+    return next((one for one in own if one.to and _end(one.to) == day), None)
+
+
 def codes_on(version: Version, day: date) -> Iterator[tuple[str, str, str]]:
     """(inn, system, code) of the version's medicines, as the code systems used them on a day."""
     text = day.isoformat()
@@ -441,6 +458,34 @@ def applying(document: str, chosen: Iterable[tuple[Span, tuple[str, ...]]], aske
 
 def _held(span: Span, ids: tuple[str, ...]) -> Iterator[str]:
     return (rule for rule in ids if rule not in span.left_out) if span.applies else iter(())
+
+
+# --- how versions followed each other --------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """One version taking effect, and which version applied before it there, if any."""
+
+    stretch: Stretch
+    before: int | None
+
+
+def steps(document: Document, asked: str | None) -> dict[int, Step]:
+    """By number, how each version that takes effect somewhere in the question's scope did so.
+
+    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
+    follows another in a part only follows that one.
+    """
+    found: dict[int, Step] = {}
+    for code in scope(document.named, asked):
+        before: int | None = None
+        for stretch in stretches(document, code):
+            number = stretch.version.number
+            if number not in found or (found[number].before is None and before not in (None, number)):
+                found[number] = Step(stretch, before if before != number else None)
+            if stretch.periods():
+                before = number
+    return found
 
 
 # --- the register as a value -----------------------------------------------------------------------------

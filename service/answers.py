@@ -6,9 +6,9 @@ asked, what was selected, the revision, and the next day on which it changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -18,7 +18,7 @@ from guidance.derived import FOREVER, Row
 from guidance.errors import UnknownAuthority, UnknownDocument, UnknownMedicine, UnknownRevision
 from guidance.index import Awaiting, OnDay, home_of
 from guidance.model import Json, Period, Revision, instant_text, sha256
-from guidance.register import IN_FORCE, Span, applying, scope
+from guidance.register import IN_FORCE, Span, applying, scope, stretches
 from guidance.search import as_json
 from guidance.severity import TABLE, Table
 from guidance.vocabulary import AUTHORITIES, within
@@ -415,20 +415,11 @@ def _coming_in(
 
 
 def _about(register: Register, name: str, inn: str, awaiting: Sequence[Awaiting]) -> list[Awaiting]:
-    """Of what one document awaits, the versions and rules that are about a medicine."""
-    bodies = {
-        number: orjson.loads(content)
-        for number, content in register.archive.index.version_contents(name, register.position)
-    }
-    medicines = {
-        (number, rule["id"] if rule else None): _medicines(rule or {}, body)
-        for number, body in bodies.items()
-        for rule in (None, *body["rules"])
-    }
+    """Of what one document awaits, what is about a medicine."""
+    about = concerning(register, name, inn)
 
     def speaks(said: bytes) -> bool:
-        told = orjson.loads(said)
-        return inn in medicines[told["version"], told["rule"]]
+        return about(orjson.loads(said), True)
 
     return [
         Awaiting(place, list(filter(speaks, dated)), [row for row in undated if speaks(row[2])])
@@ -436,7 +427,35 @@ def _about(register: Register, name: str, inn: str, awaiting: Sequence[Awaiting]
     ]
 
 
-def _medicines(rule: Json, body: Json) -> list[str]:
+Concerns = Callable[[Json, bool], bool]
+"""Asked with what is told of something, and whether it begins."""
+
+
+def concerning(register: Register, name: str, inn: str) -> Concerns:
+    """Whether what begins or ends in one document is about a medicine: it names it, or the version does in whose place
+    it steps. Whoever follows one that is named no longer must be told of that, too."""
+    document = register.archive.index.document(name, register.position)
+    bodies = {version.number: version.body for version in document.versions}
+    following = {place: stretches(document, place) for place in document.named}
+
+    def replaced(told: Json) -> Iterator[int]:
+        before = date.fromisoformat(told["from"]) - timedelta(days=1) if told.get("from") else register.day()
+        for one in following[told["jurisdiction"]]:
+            if any(period.covers(before) for state, period in one.periods() if state in IN_FORCE):
+                yield one.version.number
+
+    def concerns(told: Json, begins: bool) -> bool:
+        number, rule = told["version"], told.get("rule")
+        if rule:
+            own = next(one for one in bodies[number]["rules"] if one["id"] == rule)
+            return inn in medicines_of(own, bodies[number])
+        numbers = (number, *(replaced(told) if begins else ()))
+        return any(inn in medicines_of({}, bodies[one]) for one in numbers)
+
+    return concerns
+
+
+def medicines_of(rule: Json, body: Json) -> list[str]:
     """What a rule is about: its own medicines, else those of its version."""
     return rule.get("medicines") or [medicine["inn"] for medicine in body["medicines"]]
 
@@ -467,7 +486,7 @@ def _rules_of(register: Register, name: str, rows: Sequence[Row]) -> Iterator[Js
 def _wanted(question: Question, rule: Json, body: Json) -> bool:
     cohorts = (question.cohort, "everyone") if question.cohort else ()
     return (
-        (question.medicine is None or question.medicine in _medicines(rule, body))
+        (question.medicine is None or question.medicine in medicines_of(rule, body))
         and (question.kind is None or rule["kind"] == question.kind)
         and (not cohorts or rule["cohort"] in cohorts)
     )

@@ -14,7 +14,7 @@ from guidance import changes
 from guidance.changes import Diff, Question
 from guidance.errors import BadParameter, UnknownDocument
 from guidance.model import Json, Sides, canonical, day_of, sha256
-from guidance.register import scope
+from guidance.register import scope, steps
 from guidance.vocabulary import within
 from service import answers, params
 from service.answers import Register
@@ -94,7 +94,7 @@ def _asked(register: Register, name: str, given: Mapping[str, str]) -> tuple[Que
         _two_sides(given)
         first, second = (_number(given, side, name) for side in ("from", "to"))
         pair = Pair(_of_version(register, name, first), _of_version(register, name, second), {})
-        return "versions", _order(first, second), [pair]
+        return "versions", _order_of_versions(register, name, first, second), [pair]
     looked = _looked(register, given)
     return looked.question, looked.order, _pairs(name, looked)
 
@@ -124,6 +124,13 @@ def _looked(register: Register, given: Mapping[str, str]) -> _Looked:
 def _order(old: int | date, new: int | date) -> str:
     """Whether the sides were given as time goes; people reverse them, and should be told."""
     return "same" if old == new else "forward" if old < new else "backward"  # type: ignore[operator]
+
+
+def _order_of_versions(register: Register, name: str, first: int, second: int) -> str:
+    """By the days on which they take effect, which need not be the order in which they became known; else by number."""
+    found = steps(register.archive.index.document(name, register.position), None)
+    old, new = (found[number].stretch.start if number in found else None for number in (first, second))
+    return _order(old, new) if old and new and old != new else _order(first, second)
 
 
 def _two_sides(given: Mapping[str, str]) -> None:

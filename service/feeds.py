@@ -18,7 +18,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from guidance.derived import FOREVER
 from guidance.errors import BadParameter, NotFound, UnknownAuthority, UnknownDocument, UnknownMedicine
-from guidance.events import KINDS, Filter, State, turns
+from guidance.events import KINDS, Filter, State, ending, turns
 from guidance.index import Index
 from guidance.model import Document, Json, Revision, document_id, instant_text, next_day
 from guidance.severity import SEVERITIES
@@ -591,7 +591,7 @@ def entries(history: Sequence[State]) -> tuple[Entry, ...]:
                 steps.setdefault(key, []).append(Step(day, state.revision.recorded_at))
     together: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for key, all_steps in steps.items():
-        together.setdefault((*key[:3], tuple(all_steps)), []).append(key)
+        together.setdefault((*key[:3], bool(key[4]), ends[key], tuple(all_steps)), []).append(key)
     document = history[-1].document if history else None
     return tuple(_entry_of(document, keys, steps, ends) for keys in together.values() if document)
 
@@ -605,7 +605,8 @@ def _standing(document: Document) -> Iterator[tuple[tuple[Any, ...], tuple[date,
                 continue
             which = (turn.kind, turn.version, turn.rule)
             count[which] = count.get(which, 0) + 1
-            yield (turn.kind, turn.version, count[which], place, turn.rule or ""), (turn.day, turn.ends)
+            word = ending(document, turn) if turn.kind == "ended" else None
+            yield (turn.kind, turn.version, count[which], place, turn.rule or ""), (turn.day, word)
 
 
 def _entry_of(
@@ -690,18 +691,5 @@ def coming() -> Response:
     given = asked("on", "at", "jurisdiction", "medicine", "authority", "limit")
     limit = params.number(given.get("limit"), "limit", params.PAGE, params.PAGE_LIMIT)
     seen = register({name: value for name, value in given.items() if name != "limit"}, desk().clock())
-    medicine, authority = seen.question.medicine, seen.question.authority
-    told = overview.coming(seen, FOREVER if medicine or authority else limit)
-    lists = {}
-    for name in ("dated", "outstanding", "undated"):
-        found = [one for one in told[name] if _about(one, medicine, authority)]
-        lists[name] = found[:limit]
-        told["more"] = told["more"] or len(found) > limit
-    answer = {**seen.head(limit=limit), "on": seen.day().isoformat(), **lists, "more": told["more"]}
+    answer = {**seen.head(limit=limit), "on": seen.day().isoformat(), **overview.coming(seen, limit)}
     return sent(orjson.dumps(answer), JSON)
-
-
-def _about(told: Mapping[str, Json], medicine: str | None, authority: str | None) -> bool:
-    return (not medicine or medicine in told["medicines"]) and (
-        not authority or told["document"].startswith(f"{authority}/")
-    )

@@ -85,8 +85,8 @@ def _table(answer: Json) -> Iterator[bytes]:
 
 def _items(answer: Json) -> list[Json]:
     """The rows of an answer's table: one version's rules, every document's changes, or the list that it has."""
-    if isinstance(answer.get("version"), dict):
-        return list(answer["version"]["rules"])
+    if "version" in answer:  # None where nothing of a document is in force: then it is a table without a line
+        return list(answer["version"]["rules"]) if answer["version"] else []
     if "question" in answer and "documents" in answer:
         return [{"document": one["document"], **change} for one in answer["documents"] for change in one["changes"]]
     return next((answer[name] for name in LISTS if isinstance(answer.get(name), list)), [answer])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from guidance.derived import FOREVER, Row
-from guidance.model import Json
-from guidance.register import IN_FORCE, scope
+from guidance.model import Json, Version, holding
+from guidance.register import IN_FORCE, rule_end, scope
 from guidance.vocabulary import BINDING, PARTS, outermost
-from service.answers import Register
+from service.answers import Concerns, Register, concerning, medicines_of, names
 
 
 class Step(NamedTuple):
@@ -29,8 +29,8 @@ class Step(NamedTuple):
     @property
     def kin(self) -> tuple[Any, ...]:
         """What steps of one document and day have in common that are one happening."""
-        told = self.told
-        return self.what, told["version"], told.get("expected"), told.get("trigger"), told.get("stage"), self.state
+        said = ("version", "expected", "trigger", "stage", "ends")
+        return self.what, self.state, self.told.get("rule") is None, *(self.told.get(name) for name in said)
 
 
 # --- what is coming, what changed lately -----------------------------------------------------------------
@@ -44,7 +44,8 @@ def coming(register: Register, limit: int) -> Json:
     on, index, position = register.day(), register.archive.index, register.position
     begins = _steps(index.awaited(on.toordinal(), position, dated=True), "begins", on)
     ends = _steps(index.ending(on.toordinal(), position), "ends", on)
-    nearest = list(islice(_gathered(register, heapq.merge(begins, ends, key=_order)), limit + 1))
+    rules_end = _narrowed(register, index.rules_ending(on.toordinal(), position))
+    nearest = list(islice(_gathered(register, heapq.merge(begins, ends, rules_end, key=_order)), limit + 1))
     waiting: dict[str, list[Json]] = {"outstanding": [], "coming": []}
     more = len(nearest) > limit
     for found in _gathered(register, _steps(index.awaited(on.toordinal(), position, dated=False), "begins", on)):
@@ -64,10 +65,11 @@ def coming(register: Register, limit: int) -> Json:
 
 def lately(register: Register, limit: int) -> list[Json]:
     """What began or ended by the day, the latest first."""
-    on = register.day()
-    begun = _steps(register.archive.index.begun(on.toordinal(), register.position), "begins", on)
-    ended = _steps(register.archive.index.ended(on.toordinal(), register.position), "ends", on)
-    found = _gathered(register, heapq.merge(begun, ended, key=_order, reverse=True))
+    on, index, position = register.day(), register.archive.index, register.position
+    begun = _steps(index.begun(on.toordinal(), position), "begins", on)
+    ended = _steps(index.ended(on.toordinal(), position), "ends", on)
+    rules_ended = _narrowed(register, index.rules_ended(on.toordinal(), position))
+    found = _gathered(register, heapq.merge(begun, ended, rules_ended, key=_order, reverse=True))
     return [_happening(register, steps) for steps in islice(found, limit)]
 
 
@@ -82,11 +84,48 @@ def _steps(rows: Iterable[Row], what: str, on: date) -> Iterator[Step]:
         yield Step(first, name, what, body, "outstanding" if late else "coming")
 
 
+def _narrowed(register: Register, rows: Iterable[Row]) -> Iterator[Step]:
+    """The ends of rules while their version goes on."""
+    for name, named, first, told, before in rows:
+        span, held = orjson.loads(told), orjson.loads(before)
+        gone = [rule for rule in span["left_out"] if rule not in held["left_out"]]
+        version = _version(register, name, span["version"]) if gone else None
+        for rule in gone if version else ():
+            assert version
+            own = rule_end(version, rule, span["jurisdiction"], date.fromordinal(first))
+            says = own.body if own else {}
+            body = {"jurisdiction": span["jurisdiction"], "version": version.number, "rule": rule, "named": named}
+            kept = {"ends": says.get("ends", "expired"), "unconfirmed": says.get("unconfirmed", [])}
+            yield Step(first, name, "ends", {**body, **kept}, "coming")
+
+
+def _version(register: Register, name: str, number: int) -> Version:
+    return Version.of(orjson.loads(register.archive.index.version(name, number, register.position)))
+
+
+def _about(register: Register) -> Callable[[Step], bool]:
+    """Whether a step is about the place, the medicine and the authority of the question."""
+    asked, inn = register.question.jurisdiction, register.question.medicine
+    known = names(register)
+    wanted = None if known is None else set(known)
+    concerns: dict[str, Concerns] = {}
+
+    def about(step: Step) -> bool:
+        name, told = step.document, step.told
+        if (wanted is not None and name not in wanted) or told["jurisdiction"] not in scope(
+            told["named"].split(" "), asked
+        ):
+            return False
+        if inn and name not in concerns:
+            concerns[name] = concerning(register, name, inn)
+        return inn is None or concerns[name](told, step.what == "begins")
+
+    return about
+
+
 def _gathered(register: Register, steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Steps in the question's scope, those that are one happening together: one version's places and rules."""
-    asked = register.question.jurisdiction
-    heard = (s for s in steps if s.told["jurisdiction"] in scope(s.told["named"].split(" "), asked))
-    for _, same in groupby(heard, key=_order):
+    """Steps that the question is about, those that are one happening together: one version's places and rules."""
+    for _, same in groupby(filter(_about(register), steps), key=_order):
         found: dict[tuple[Any, ...], list[Step]] = {}
         for step in same:
             found.setdefault(step.kin, []).append(step)
@@ -98,9 +137,11 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
     first = steps[0]
     told = first.told
     content, _ = register.archive.index.document_row(first.document, register.position)
-    version = orjson.loads(register.archive.index.version(first.document, told["version"], register.position))
+    value = _version(register, first.document, told["version"])
+    version, says = value.body, [_says(value, step) for step in steps]
     rules = dict.fromkeys(step.told.get("rule") for step in steps)
-    whole = None in rules or first.what == "ends"
+    own = [] if None in rules else [rule for rule in version["rules"] if rule["id"] in rules]
+    about = {inn for rule in own for inn in medicines_of(rule, version)}
     return {
         "document": first.document,
         "title": orjson.loads(content)["title"],
@@ -111,13 +152,25 @@ def _happening(register: Register, steps: Sequence[Step]) -> Json:
         "state": first.state,
         "stage": version["stage"],
         "day": None if first.first >= FOREVER else date.fromordinal(first.first).isoformat(),
-        "rules": [] if whole else [rule["title"] for rule in version["rules"] if rule["id"] in rules],
+        "rules": [rule["title"] for rule in own],
         "places": outermost(step.told["jurisdiction"] for step in steps),
-        "medicines": [medicine["inn"] for medicine in version["medicines"]],
+        "medicines": [medicine["inn"] for medicine in version["medicines"] if not own or medicine["inn"] in about],
         **{name: told.get(name) for name in ("expected", "trigger", "ends", "unconfirmed")},
-        "no_later_than": next((c["no_later_than"] for c in version["commencements"] if "no_later_than" in c), None),
-        "at_latest": any(c.get("at_latest") for c in version["commencements"]),
+        "no_later_than": next((one["no_later_than"] for one in says if "no_later_than" in one), None),
+        "at_latest": any(one.get("at_latest") for one in says),
     }
+
+
+def _says(version: Version, step: Step) -> Mapping[str, Json]:
+    """What the commencement says of itself with which something begins; of an end it is told with it."""
+    told: Mapping[str, Json] = step.told
+    if step.what == "ends":
+        return told
+    rule = next((one for one in version.narrowed if one.id == told["rule"]), None)
+    own = holding(rule.commencements if rule else version.commencements, told["jurisdiction"])
+    days = ((one, one.start.isoformat() if one.start and version.binds else None) for one in own)
+    found = next((one for one, day in days if day == told["from"]), None)
+    return found.body if found else {}
 
 
 def _joined(held: Json, new: Json) -> bool:

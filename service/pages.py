@@ -16,6 +16,7 @@ from guidance.errors import NotFound
 from guidance.model import Document, Json, document_id
 from guidance.redline import redline
 from guidance.register import scope
+from guidance.vocabulary import outermost
 from service import answers, overview, params, problems, timeline, views
 from service.clock import today
 from service.review import REVIEW
@@ -97,11 +98,13 @@ def _standing(visit: Visit, document: Json, inn: str | None = None) -> dict[str,
 
 
 def _line(line: Json, on: date, inn: str | None) -> dict[str, Any]:
-    rules = views.about(line["rules"], inn) if inn else line["rules"]
+    unnamed = bool(inn and line["version"] and inn not in [one["inn"] for one in line["medicines"]])
+    rules = [] if unnamed else views.about(line["rules"], inn) if inn else line["rules"]
     own = views.own_starts(rules, line["places"], on)
     if inn and line["awaits"] and inn not in [one["inn"] for one in line["awaits"]["medicines"]]:
         line = {**line, "awaits": None}
-    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own}
+    silent = views.name_of(inn) if inn and unnamed else None
+    return {**line, "tag": views.line_tag(line), "kinds": views.counted(rules), "own": own, "silent": silent}
 
 
 @PAGES.get("/coming")
@@ -293,6 +296,7 @@ def rule(authority: str, name: str, rule: str) -> Response:
         "answer": answer,
         "holds": bool(whole),
         "holds_in": [part for part in answer["parts"] if rule in part["rules"]],
+        "not_in": [part["jurisdiction"] for part in answer["parts"] if rule not in part["rules"]],
         "coming": [item for item in answer["coming"] if item["rule"] == rule],
         "placed": views.placed(answer),
         "undated": views.pending(answer) is not None,
@@ -394,13 +398,28 @@ def search() -> Response:
         for name in {hit["document"] for hit in found}
         if tip
     }
+    holding = _holding(visit.seen.looking(None), {hit["document"] for hit in found if hit["rule"]})
     told = {
         **_listed(visit, medicines),
         "q": asked,
-        "hits": [{**hit, "in": titles[hit["document"]]} for hit in found],
+        "hits": [
+            {**hit, "in": titles[hit["document"]], "holds": holding.get((hit["document"], hit["rule"]), {})}
+            for hit in found
+        ],
         "more": len(found) == HITS,
     }
     return visit.show("search.html", told)
+
+
+def _holding(seen: answers.Register, names: Iterable[str]) -> dict[tuple[str, str], dict[int, list[str]]]:
+    """The rules of some documents that hold on the day: in which version, and in which places."""
+    found: dict[tuple[str, str], dict[int, list[str]]] = {}
+    read: answers.Reading = {}
+    for name in names:
+        for place, (_, held) in answers.in_force(seen, name, read).items():
+            for one in held.body["rules"] if held.body else ():
+                found.setdefault((name, one["id"]), {}).setdefault(held.body["number"], []).append(place)
+    return {key: {number: outermost(codes) for number, codes in held.items()} for key, held in found.items()}
 
 
 @PAGES.get("/medicines/<inn>")
@@ -517,4 +536,5 @@ def equip(app: Flask) -> None:
         cohort=views.cohort,
         modality=views.modality,
         unconfirmed=views.unconfirmed,
+        state_word=views.state_word,
     )

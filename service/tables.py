@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from guidance.errors import NotFound
 from guidance.model import Json
-from guidance.vocabulary import BINDING, COHORTS, MODALITIES, UNCONFIRMED
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED
 from service import views
 
 PIPED_WIDTH = 160
@@ -56,8 +57,9 @@ def _until(told: Json) -> str:
     period = told["period"]
     if not period:
         return ""
+    late = " or earlier" if told.get("at_latest") else ""
     until = f" until {last_day(period['to'])}" if period["to"] else ""
-    return f"from {period['from']}{until}" + (f", {told['ends']}" if told["ends"] and period["to"] else "")
+    return f"from {period['from']}{late}{until}" + (f", {told['ends']}" if told["ends"] and period["to"] else "")
 
 
 def _head(console: Console, answer: Json) -> None:
@@ -75,11 +77,7 @@ def _head(console: Console, answer: Json) -> None:
 
 def _said(told: Json, coming: list[Json]) -> Text:
     """One selected span in words; what binds without a first day is not told as what does not apply."""
-    open_ = any(
-        item["rule"] is None and item["from"] is None and item["stage"] in BINDING
-        for item in coming
-        if item["jurisdiction"] == told["jurisdiction"]
-    )
+    open_ = views.pending_in(told["jurisdiction"], coming)
     mark = "no first day is recorded, which does not mean that it does not apply" if open_ else MARKS["not-yet"]
     state = mark if told["state"] == "not-yet" else MARKS[told["state"]]
     text = Text(f"{told['jurisdiction']}: {state}", style="bold")
@@ -137,8 +135,8 @@ def _coming(console: Console, coming: list[Json], more: bool) -> None:
         console.print("  and more after that: the versions tell all")
 
 
-def document(answer: Json) -> None:
-    """One document on a day."""
+def document(answer: Json, bodies: Mapping[int, Json]) -> None:
+    """One document on a day. `bodies` holds the versions of its parts by number."""
     console = _console()
     _head(console, answer)
     if answer["document"]:
@@ -152,8 +150,20 @@ def document(answer: Json) -> None:
     if answer["version"]:
         console.print()
         _rules(console, answer["version"]["rules"])
+    for part in views.parts(answer, bodies):
+        _part(console, part)
     _coming(console, answer["coming"], answer["more_coming"])
     _next(console, answer)
+
+
+def _part(console: Console, part: Json) -> None:
+    """What holds in a part of the place besides what holds in all of it, or instead of it; and what does not."""
+    if part["without"]:
+        gone = ", ".join(rule["id"] for rule in part["without"])
+        console.print(Text(f"\n{part['jurisdiction']}: these rules do not hold there: {gone}", style="bold"))
+    if part["also"]:
+        console.print(Text(f"\n{'Only in' if part['same'] else 'In'} {part['jurisdiction']}", style="bold"))
+        _rules(console, part["also"])
 
 
 def _rules(console: Console, found: list[Json]) -> None:
@@ -203,9 +213,22 @@ def with_one_rule(answer: Json, rule: str, asked: str) -> Json:
     """An answer about a version, with only the rule asked for; raises NotFound."""
     body: dict[str, Any] = answer["version"] or {"rules": []}
     found = [r for r in body["rules"] if r["id"] == rule]
+    parts = [{**part, "rules": [r for r in part["rules"] if r == rule]} for part in answer.get("parts", ())]
     if not found:
-        raise NotFound(f"{asked}: no rule {rule!r} is in force there; leave out #{rule} to see which are")
-    return {**answer, "version": {**body, "rules": found}}
+        raise NotFound(f"{asked}: {_unheld(answer, rule, [part['jurisdiction'] for part in parts if part['rules']])}")
+    return {**answer, "version": {**body, "rules": found}, **({"parts": parts} if "parts" in answer else {})}
+
+
+def _unheld(answer: Json, rule: str, places: list[str]) -> str:
+    """Why there is no such rule to show. One that holds in a part, or whose day is not recorded, may well apply."""
+    if places:
+        where = " and in ".join(places)
+        return f"in {answer['jurisdiction']} as a whole no rule {rule!r} is in force; it is in {where} (--jurisdiction)"
+    why = f"no rule {rule!r} is in force there; leave out #{rule} to see which are"
+    item = views.pending(answer) if "coming" in answer else None
+    if item is None:
+        return why
+    return f"{why}; version {item['version']} is {item['stage']}, and its first day there is not recorded"
 
 
 def revisions(found: list[Json]) -> None:

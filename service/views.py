@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from guidance import register
 from guidance.model import Document, Json, PartialDate
-from guidance.register import IN_FORCE, Span, coming, scope, spans, stretches
+from guidance.register import IN_FORCE, Span, coming, spans
 from guidance.register import Stretch as Following
 from guidance.vocabulary import AUTHORITIES, BINDING, COHORTS, JURISDICTIONS, MODALITIES, UNCONFIRMED, outermost, within
 from service.timeline import Lane, Mark, Stretch
@@ -179,7 +180,7 @@ def _count(kind: str, count: int) -> str:
 
 
 def about(rules: Iterable[Json], inn: str) -> list[Json]:
-    """The rules that are about a medicine: those that name it, and those that name none."""
+    """The rules that are about a medicine which their version names: those that name it, and those that name none."""
     return [rule for rule in rules if inn in rule.get("medicines", (inn,))]
 
 
@@ -216,9 +217,20 @@ def parts(answer: Json, bodies: Mapping[int, Json]) -> list[dict[str, Any]]:
         without = [rules[name] for name in whole if name not in part["rules"]] if same else []
         if not same or also or without:
             body = bodies[part["version"]] if part["version"] else {"title": None, "sources": []}
-            told = {"title": body["title"], "sources": body["sources"]}
+            told = {"title": body["title"], "sources": body["sources"], **_part_tag(part, answer["coming"])}
             found.append({**part, **told, "same": same, "also": also, "without": without})
     return found
+
+
+def _part_tag(part: Json, coming: Iterable[Json]) -> dict[str, Any]:
+    """How a part with a word of its own is tagged, as in the answer about the part alone; and what is known instead of
+    a first day."""
+    item = pending_in(part["jurisdiction"], coming) if part["state"] == "not-yet" else None
+    if item:
+        lead = f"Version {item['version']} is {item['stage']}, and its first day in {place(part['jurisdiction'])}"
+        known = f"{lead} is not recorded. {decided(item)} That no day is recorded does not mean that it does not apply."
+        return {"tag": without_day(item["stage"], item["state"], item["expected"]), "known": known}
+    return {"tag": {"state": part["state"], "word": state_word(part)}, "known": None}
 
 
 def placed(answer: Json) -> str:
@@ -232,9 +244,19 @@ def pending(answer: Json, number: int | None = None) -> Json:
 
     `number`: only that version. Such a version may well apply: nobody may read "does not apply" there.
     """
-    heard = within(answer["jurisdiction"])
-    found = (item for item in answer["coming"] if undated(item) and item["jurisdiction"] in heard)
-    return next((item for item in found if number in (None, item["version"])), None)
+    return pending_in(answer["jurisdiction"], answer["coming"], number)
+
+
+def pending_in(code: str, coming: Iterable[Json], number: int | None = None) -> Json:
+    """The same of one place among what is coming; what a part awaits as its whole does is told of the whole alone."""
+    versions = [item for item in coming if item["rule"] is None]
+    own = {item["version"] for item in versions if item["jurisdiction"] == code}
+    heard = {*within(code)}
+    for item in versions:
+        its_own = item["jurisdiction"] == code or item["version"] not in own
+        if its_own and undated(item) and number in (None, item["version"]) and item["jurisdiction"] in heard:
+            return item
+    return None
 
 
 def undated(item: Json) -> bool:
@@ -283,7 +305,15 @@ def line_tag(line: Json) -> dict[str, str]:
     item = line["awaits"]
     if item and undated(item):
         return without_day(item["stage"], item["state"], item["expected"])
-    return {"state": line["state"], "word": line["ends"] if line["state"] == "ended" else ""}
+    return {"state": line["state"], "word": state_word(line)}
+
+
+def state_word(told: Json) -> str:
+    """What the tag of a state says, where that is more than the state: how it ended, and in which time it will end."""
+    if told["state"] == "ending" and len(told["period"]["to"]) == 4:
+        return "In force, ending this year"
+    words = {"ended": told["ends"], "nothing-recorded": "Nothing recorded"}
+    return words.get(told["state"]) or ""
 
 
 Piece = dict[str, str]
@@ -478,12 +508,14 @@ def said(item: Json) -> str:
     """What happens, in a few words: which version, or which rules of it."""
     version = f"version {item['version']}, {item['version_title']}"
     rules = item["rules"]
-    if item["what"] == "ends":
-        return f"The end of {version}."
+    end = "The end of " if item["what"] == "ends" else ""
+    if end and not rules:
+        return f"{end}{version}."
     if len(rules) == 1:
-        return f"{rules[0]} (one rule of {of_versions(dict.fromkeys(item['versions'], item['version_title']))})."
+        of = of_versions(dict.fromkeys(item["versions"], item["version_title"]))
+        return f"{end}{rules[0]} (one rule of {of})."
     if rules:
-        return f"{len(rules)} more rules of {version}."
+        return f"{end}{len(rules)} {'' if end else 'more '}rules of {version}."
     return f"{version[0].upper()}{version[1:]}."
 
 
@@ -514,10 +546,7 @@ def periods(found: Iterable[Json], body: Json) -> list[dict[str, Any]]:
     """
     same: dict[tuple[Any, ...], list[str]] = {}
     for one in found:
-        told = _told_of(one, body)
-        sure = tuple(told.get("unconfirmed", ())), bool(told.get("at_latest"))
-        if one["to"] != told.get("to"):
-            sure = tuple(what for what in sure[0] if what != "to"), sure[1]
+        sure = tuple(one.get("unconfirmed", ())), bool(one.get("at_latest"))
         same.setdefault((one["from"], one["to"], one["ends"], *sure), []).append(one["jurisdiction"])
     return [
         {
@@ -530,15 +559,6 @@ def periods(found: Iterable[Json], body: Json) -> list[dict[str, Any]]:
         }
         for (start, end, ends, open_, late), codes in same.items()
     ] + _dayless(body)
-
-
-def _told_of(one: Json, body: Json) -> Json:
-    """The commencement with which a stretch begins: it says how sure its days are."""
-    for code in within(one["jurisdiction"]):
-        for told in body["commencements"]:
-            if code in told["jurisdictions"] and told.get("from") == one["from"]:
-                return told
-    return {}
 
 
 def _dayless(body: Json) -> list[dict[str, Any]]:
@@ -560,21 +580,9 @@ class Step(NamedTuple):
 
 
 def steps(document: Document, asked: str | None) -> dict[int, Step]:
-    """By number, how each version that takes effect somewhere in the question's scope did so.
-
-    Versions are numbered as they became known, which need not be the order in which they take effect. A version that
-    follows another in a part only follows that one.
-    """
-    found: dict[int, Step] = {}
-    for code in scope(document.named, asked):
-        before: int | None = None
-        for stretch in stretches(document, code):
-            number = stretch.version.number
-            if number not in found or (found[number].before is None and before not in (None, number)):
-                found[number] = Step(stretch.start, _start_told(stretch), before if before != number else None)
-            if stretch.periods():
-                before = number
-    return found
+    """By number, how each version that takes effect somewhere in the question's scope did so."""
+    found = register.steps(document, asked)
+    return {number: Step(one.stretch.start, _start_told(one.stretch), one.before) for number, one in found.items()}
 
 
 def _start_told(stretch: Following) -> str:

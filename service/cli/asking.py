@@ -61,7 +61,13 @@ def show(what: str, data: str | None, as_json: bool, **given: str | None) -> Non
     elif number is not None:
         tables.version(answer)
     else:
-        tables.document(answer)
+        tables.document(answer, _of_parts(seen, name, answer))
+
+
+def _of_parts(seen: answers.Register, name: str, answer: Json) -> dict[int, Json]:
+    """The versions of the parts of a place, by number: an answer has only the ids of their rules."""
+    numbers = {part["version"] for part in answer["parts"] if part["version"]}
+    return {number: plain(answers.version(seen, name, number))["version"] for number in sorted(numbers)}
 
 
 @click.command()

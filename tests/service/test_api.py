@@ -156,6 +156,27 @@ def test_of_many_things_that_are_coming_the_nearest_are_told_and_that_there_are_
     assert all(f"1 January {day[:4]}" in coming for day in days)
 
 
+def test_a_list_of_versions_says_how_sure_the_days_are(archive: Archive) -> None:
+    sure = bodies.since("2020-01-01", "EU", to="2020-06-01", unconfirmed=["from", "to"])
+    oldest = bodies.since("2019-01-01", "UK", to="2021-01-01", at_latest=True, unconfirmed=["to"])
+    told = [
+        bodies.document("ema/example", "EU", "UK"),
+        bodies.version(1, sure, oldest),
+        bodies.version(2, bodies.since("2020-03-01", "UK")),
+    ]
+    archive.publish([Proposal(body) for body in told], Act("publish", "Ada <ada@example.org>", "because"), NOW)
+    client = door(archive)
+    eu = {"jurisdiction": "EU", "from": "2020-01-01", "to": "2020-06-01", "ends": "expired"}
+    uk = {"jurisdiction": "UK", "from": "2019-01-01", "to": "2020-03-01", "ends": "superseded"}
+    first = [{**eu, "unconfirmed": ["from", "to"]}, {**uk, "at_latest": True}]
+    path = "/v1/documents/ema/example/versions"
+    listed = [one["in_force"] for one in answer(client, path, "versions-answer")["versions"]]
+    assert listed == [first, [{"jurisdiction": "UK", "from": "2020-03-01", "to": None, "ends": None}]]
+    assert answer(client, f"{path}/1", "version-answer")["in_force"] == first
+    selected = answer(client, "/v1/documents/ema/example?on=2020-02-01&jurisdiction=UK")["selected"]
+    assert (selected["ends"], selected.get("unconfirmed"), selected["at_latest"]) == ("superseded", None, True)
+
+
 def test_a_document_that_comes_to_speak_of_another_place_is_asked_about_it(archive: Archive) -> None:
     place = "/v1/documents/ema/example?on=2025-01-01&jurisdiction=UK"
     client = door(archive, cache_bytes=0)

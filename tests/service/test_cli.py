@@ -19,16 +19,17 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from guidance.archive import Archive
+from guidance.archive import Archive, Proposal
 from guidance.journal import CORPUS
 from guidance.schema import violations
+from guidance.store import Act
 from service import comparing, server
 from service.cli import actor, main
 from service.cli.progress import Shown
 from service.config import SETTINGS, Config
 from service.state import State
 from tests.guidance import bodies
-from tests.service.doors import answer, door
+from tests.service.doors import NOW, answer, door
 from tests.service.samples import Told
 
 ROOT = Path(__file__).parents[2]
@@ -302,12 +303,24 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
     [
         (
             ["show", "ema/zinbryta", "--on", "2018-04-01"],
-            "EU: ended, version 1, from 2018-03-02 until 2018-03-26, withdrawn",
+            "EU: ended, version 1, from 2018-03-02 or earlier until 2018-03-26, withdrawn",
         ),
         (["show", "ema/hes", "--on", "2022-06-01"], "may be delayed, no later than 2023-11-24"),
         (["show", "ema/lemtrada", "--on", "2013-09-11"], "EU: not yet in force"),
         (["show", "ema/lemtrada", "--jurisdiction", "CH"], "CH: nothing recorded for this place"),
         (["show", "ema/zinbryta", "--on", "2018-03-01"], "EU: older than its record"),
+        (
+            ["rules", "--medicine", "daclizumab", "--on", "2018-03-20"],
+            "version 1, from 2018-03-02 or earlier until 2018-03-26",
+        ),
+        (
+            ["show", "mhra/valproate", "--on", "2024-03-01"],
+            "Only in GB rule kind modality for text full-pack supply must new and existing patients",
+        ),
+        (
+            ["show", "mhra/valproate", "--on", "2024-03-01"],
+            "Only in NI rule kind modality for text full-pack-good-practice supply should",
+        ),
         (["show", "mhra/fluoroquinolones", "--on", "2020-01-01"], "2019-03 UK version 1"),
         (["show", "mhra/fluoroquinolones", "--on", "2020-01-01"], "UK: no first day is recorded, which does not mean"),
         (["rules", "--authority", "mhra", "--on", "2020-01-01"], "UK: no first day is recorded, which does not mean"),
@@ -350,6 +363,35 @@ def test_one_rule_can_be_asked_for_by_its_id(past: tuple[str, str]) -> None:
     assert gone.exit_code == 3
     assert "no rule 'stroke' is in force there" in gone.stderr
     assert run("show", "ema/lemtrada#stroke", "--on", "2013-01-01", *past).exit_code == 3
+
+
+def test_a_rule_that_holds_in_a_part_or_has_no_first_day_is_not_told_as_none(past: tuple[str, str]) -> None:
+    on = ("--on", "2024-03-01")
+    part = run("show", "mhra/valproate#full-pack", *on, *past)
+    assert part.exit_code == 3
+    assert "in UK as a whole no rule 'full-pack' is in force; it is in GB (--jurisdiction)" in part.stderr
+    there = run("show", "mhra/valproate#full-pack", *on, "--jurisdiction", "GB", *past)
+    assert "must new and existing patients Valproate-containing" in " ".join(there.stdout.split())
+    whole = run("show", "mhra/valproate#two-specialists", *on, *past).stdout
+    assert "full-pack" not in whole
+    undated = run("show", "mhra/fluoroquinolones#cystitis", "--on", "2020-01-01", *past)
+    assert "version 1 is issued, and its first day there is not recorded" in undated.stderr
+
+
+def test_what_a_part_awaits_as_its_whole_does_is_told_of_both(archive: Archive) -> None:
+    late = bodies.rule("late", jurisdictions=["NI"])
+    told = [
+        bodies.document("mhra/example", "UK"),
+        bodies.version(1, bodies.awaited("UK"), document="mhra/example", rules=[bodies.rule("one"), late]),
+        bodies.document("mhra/other", "UK"),
+        bodies.version(
+            1, bodies.awaited("UK"), bodies.since("2030-01-01", "NI"), document="mhra/other", rules=[bodies.rule("one")]
+        ),
+    ]
+    archive.publish([Proposal(body) for body in told], Act("publish", "Ada <ada@example.org>", "a test"), NOW)
+    data = ("--data", str(archive.folder), "--on", "2026-02-02")
+    assert "NI: no first day is recorded" in run("show", "mhra/example", *data).stdout
+    assert "NI: not yet in force" in run("show", "mhra/other", *data).stdout
 
 
 def test_the_log_tells_the_newest_first_of_a_document_or_of_all(past: tuple[str, str]) -> None:

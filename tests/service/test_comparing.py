@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from guidance.archive import Archive, Proposal
 from guidance.store import Act
-from tests.guidance.bodies import document, rule, since, version
+from tests.guidance.bodies import awaited, document, rule, since, version
 from tests.service.doors import NOW, answer, correct, door, refusal
 from tests.service.reading import page
 
@@ -48,6 +48,26 @@ def diff(client: FlaskClient, query: str) -> Any:
 
 def across(client: FlaskClient, query: str) -> list[str]:
     return [one["document"] for one in answer(client, f"/v1/diff?{query}", "changes-answer")["documents"]]
+
+
+# --- order -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "order"),
+    [(1, 2, "backward"), (2, 1, "forward"), (1, 3, "forward"), (3, 3, "same"), (4, 3, "backward"), (3, 5, "forward")],
+)
+def test_two_versions_are_in_order_by_the_days_on_which_they_take_effect(
+    make: Callable[..., str], client: FlaskClient, old: int, new: int, order: str
+) -> None:
+    make(document(), version(1, since("2020-01-01")))
+    make(version(2, since("2019-01-01")))
+    make(version(3, since("2021-01-01")))
+    make(version(4, awaited()))
+    make(version(5, awaited()))
+    assert diff(client, f"from=@{old}&to=@{new}")["order"] == order
+    said = page(client, f"/documents/ema/example/compare?from=@{old}&to=@{new}").main.text
+    assert ("Turn the sides round" in said) == (order == "backward")
 
 
 # --- places ----------------------------------------------------------------------------------------------

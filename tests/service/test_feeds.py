@@ -498,6 +498,97 @@ def test_what_is_coming_is_told_with_its_day_or_without(scene: Scene) -> None:
     assert json.loads(scene.get("/v1/coming?authority=ema").data)["dated"] == []
 
 
+def coming(scene: Scene, query: str = "") -> list[tuple[str, str | None, list[str], list[str]]]:
+    """What begins or ends on which day: which rules of it, and the medicines that it is about."""
+    told = json.loads(scene.get(f"/v1/coming{query}").data)
+    assert violations("coming-feed", told) == ()
+    return [(one["what"], one["day"], one["rules"], one["medicines"]) for one in told["dated"]]
+
+
+def test_the_end_of_a_rule_is_told_as_its_beginning_is(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    late = bodies.rule("late", commencements=[bodies.since("2020-03-01", to="2020-05", ends="lapsed")])
+    spared = bodies.rule("spared", commencements=[bodies.since("2020-01-01", to="2020-02-10", ends="repealed")])
+    version = bodies.version(
+        1, bodies.since("2020-01-01"), document="ema/one", rules=[bodies.rule("one"), late, spared]
+    )
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU"), version)
+    assert [one[:3] for one in coming(scene)] == [
+        ("ends", "2020-02-10", ["Rule spared"]),
+        ("begins", "2020-03-01", ["Rule late"]),
+        ("ends", "2020-06-01", ["Rule late"]),
+    ]
+    assert [one[:3] for one in coming(scene, "?on=2020-03-01&jurisdiction=DE")] == [
+        ("ends", "2020-06-01", ["Rule late"])
+    ]
+    assert coming(scene, "?jurisdiction=UK") == []
+    assert [value[:2] for value in entries(scene).values()] == [
+        ("Guidance ema/one: version 1 in force (EU)", date(2020, 1, 1)),
+        ("Guidance ema/one: 1 rule of version 1 ends: repealed (EU)", date(2020, 2, 10)),
+        ("Guidance ema/one: 1 rule of version 1 in force (EU)", date(2020, 3, 1)),
+        ("Guidance ema/one: 1 rule of version 1 ends: lapsed (EU)", date(2020, 6, 1)),
+    ]
+    page = " ".join(scene.get("/coming", Accept="text/html").get_data(as_text=True).split())
+    assert "The end of Rule spared (one rule of version 1, Version 1)." in page
+    past = scene.get("/?on=2020-02-10", Accept="text/html").get_data(as_text=True)
+    assert "The end of Rule spared" in past[past.index('id="lately"') :]
+
+
+def test_of_a_medicine_is_told_what_is_about_it_and_what_no_longer_names_it(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    both, own = [{"inn": "copper"}, {"inn": "zinc"}], {"medicines": ["copper"]}
+    late = [bodies.since("2020-02-01", to="2020-02-20")]
+    rules = [bodies.rule("one"), bodies.rule("late", commencements=late, **own)]
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU"))
+    first = bodies.version(1, bodies.since("2020-01-01"), document="ema/one", medicines=both, rules=rules)
+    scene.says("2020-01-02T09:00", first)
+    ending = bodies.since("2020-06-01", to="2020-07-01")
+    scene.says("2020-01-03T09:00", bodies.version(2, ending, document="ema/one", medicines=both[:1]))
+    begins = ("begins", "2020-06-01", [], ["copper"])
+    assert coming(scene, "?medicine=zinc") == [begins]
+    assert coming(scene, "?medicine=copper") == [
+        ("begins", "2020-02-01", ["Rule late"], ["copper"]),
+        ("ends", "2020-02-20", ["Rule late"], ["copper"]),
+        begins,
+        ("ends", "2020-07-01", [], ["copper"]),
+    ]
+    for address in ("/v1/rules?medicine=zinc", "/v1/medicines/zinc"):
+        told = json.loads(scene.get(address).data)
+        assert [(one["version"], one["rule"], one["from"]) for one in told["coming"]] == [(2, None, "2020-06-01")]
+
+
+def test_a_version_is_not_told_to_begin_where_only_a_rule_of_it_does(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    late = bodies.rule("late", commencements=[bodies.since("2020-04-01", "UK", to="2020-05-01", ends="lapsed")])
+    days = bodies.since("2020-01-01", "UK"), bodies.since("2020-04-01", "EU", to="2020-05-01", ends="repealed")
+    version = bodies.version(1, *days, document="ema/one", rules=[bodies.rule("one"), late])
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU", "UK"), version)
+    told = json.loads(scene.get("/v1/coming").data)["dated"]
+    assert sorted((one["day"], one["what"], one["places"], one["rules"], one["ends"]) for one in told) == [
+        ("2020-04-01", "begins", ["EU"], [], None),
+        ("2020-04-01", "begins", ["UK"], ["Rule late"], None),
+        ("2020-05-01", "ends", ["EU"], [], "repealed"),
+        ("2020-05-01", "ends", ["UK"], ["Rule late"], "lapsed"),
+    ]
+    assert sorted(value[:2] for value in entries(scene).values()) == [
+        ("Guidance ema/one: 1 rule of version 1 ends: lapsed (UK)", date(2020, 5, 1)),
+        ("Guidance ema/one: 1 rule of version 1 in force (UK)", date(2020, 4, 1)),
+        ("Guidance ema/one: version 1 ends: repealed (EU)", date(2020, 5, 1)),
+        ("Guidance ema/one: version 1 in force (EU)", date(2020, 4, 1)),
+        ("Guidance ema/one: version 1 in force (UK)", date(2020, 1, 1)),
+    ]
+
+
+def test_a_bound_is_told_of_the_place_that_it_is_for(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    bound = bodies.awaited("UK", expected="2020-05", no_later_than="2020-12-31")
+    version = bodies.version(1, bound, bodies.since("2020-04-01", "EU", at_latest=True), document="ema/one")
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU", "UK"), version)
+    told = json.loads(scene.get("/v1/coming").data)
+    said = [(one["places"], one["no_later_than"], one["at_latest"]) for one in (*told["dated"], *told["undated"])]
+    assert said == [(["EU"], None, True), (["UK"], "2020-12-31", False)]
+
+
 # --- words -----------------------------------------------------------------------------------------------
 
 

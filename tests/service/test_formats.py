@@ -119,6 +119,13 @@ def test_lines_end_as_rfc_4180_has_it() -> None:
 # --- tables over HTTP ------------------------------------------------------------------------------------
 
 
+def test_a_document_of_which_nothing_is_in_force_is_a_table_without_lines(client: FlaskClient) -> None:
+    assert rows(client, "/v1/documents/ema/lemtrada?on=2020-02-01")
+    for query in ("on=2013-01-01", "jurisdiction=CH", "at=2000-01-01"):
+        assert answer(client, f"/v1/documents/ema/lemtrada?{query}")["version"] is None
+        assert rows(client, f"/v1/documents/ema/lemtrada?{query}") == []
+
+
 def test_the_table_of_the_rules_has_a_line_for_each_rule(client: FlaskClient) -> None:
     address = "/v1/rules?medicine=alemtuzumab&jurisdiction=EU&on=2019-12-01"
     told = answer(client, address)["rules"]

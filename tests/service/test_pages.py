@@ -17,7 +17,7 @@ from guidance.errors import StoreUnreadable
 from guidance.store import Act
 from service import problems
 from tests.guidance.bodies import awaited, document, rule, since, version
-from tests.service.doors import NOW, Hands, correct, door
+from tests.service.doors import NOW, Hands, answer, correct, door
 from tests.service.reading import ACCEPT, Page, page
 
 LEMTRADA = "/documents/ema/lemtrada"
@@ -137,6 +137,18 @@ def test_another_day_and_another_state_of_knowledge_are_said(past: FlaskClient) 
     said = page(past, f"{LEMTRADA}?on=2019-11-20&at=2019-11-20").of_class("app-asof")[0].text
     assert "Another day, and another state of knowledge, than today" in said
     assert "On 20 November 2019 in the EU, as the register knew it at the end of 20 November 2019 (UTC)" in said
+
+
+@pytest.mark.parametrize("path", ["/", LEMTRADA, f"{LEMTRADA}/compare", f"{LEMTRADA}/rules/unheard-of", "/changes"])
+def test_a_revision_may_be_shortened_to_as_many_letters_as_a_day_has(
+    client: FlaskClient, corpus: Archive, path: str
+) -> None:
+    tip = corpus.tip()
+    assert tip
+    sides = "from=@1&to=@2&" if "compare" in path else "from=2019-01-01&to=2020-01-01&" if "changes" in path else ""
+    for letters in (7, 9, 10, 11, 40):
+        read = page(client, f"{path}?{sides}at={tip.id[:letters]}", 404 if "unheard" in path else 200)
+        assert f"knew it at revision {tip.id[: min(letters, 12)]}" in read.text
 
 
 def test_the_footer_leads_to_exactly_this_answer(client: FlaskClient, corpus: Archive) -> None:
@@ -533,6 +545,24 @@ def test_search_marks_the_words_that_were_found(client: FlaskClient) -> None:
     assert {one.text for one in page(client, "/search?q=intensive%20care").all("mark")} == {"intensive", "care"}
 
 
+@pytest.mark.parametrize(
+    ("on", "jurisdiction", "said"),
+    [
+        ("2024-06-01", "", "Not known to be in force on this day."),
+        ("2025-06-01", "", "version 2 In force EU (as version 1 has it)"),
+        ("2026-06-01", "", "version 2 In force EU"),
+        ("2026-06-01", "UK", "Not known to be in force on this day."),
+    ],
+)
+def test_what_is_found_says_whether_it_is_in_force(
+    archive: Archive, publish: Publish, on: str, jurisdiction: str, said: str
+) -> None:
+    publish(document(), version(1, since("2025-01-01")))
+    publish(version(2, since("2026-01-01"), rules=[rule("one", text="It must not be used after any stroke.")]))
+    read = page(door(archive), f"/search?q=stroke&on={on}&jurisdiction={jurisdiction}")
+    assert said in next(one.text for one in read.of_class("app-hits__one") if "Rule of" in one.text)
+
+
 def test_history_goes_on_until_the_first_revision(past: FlaskClient, replayed: Archive) -> None:
     address, seen = "/documents/ema/lemtrada/history", 0
     while address:
@@ -566,6 +596,65 @@ def test_an_end_known_to_the_month_is_said(archive: Archive, publish: Publish) -
     assert "In force, ending this month" in read.of_class("app-title")[0].text
     assert "until a day in February 2026 that is not known" in read.main.text
     assert "Ended" not in read.of_class("app-title")[0].text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/documents", "/medicines/alemtuzumab"]
+    + [f"/documents/ema/example{of}" for of in ("", "/versions/1", "/rules/one")],
+)
+def test_an_end_known_to_the_year_is_not_told_as_one_in_this_month(
+    archive: Archive, publish: Publish, address: str
+) -> None:
+    publish(document(), version(1, since("2025-01-01", to="2026")))
+    said = page(door(archive), address).main.text
+    assert "In force, ending this year" in said
+    assert "ending this month" not in said
+
+
+def test_a_version_that_ends_in_one_of_its_places_only_says_so(archive: Archive, publish: Publish) -> None:
+    named = "mhra/example"
+    publish(document(named, "UK"))
+    publish(version(1, since("2025-01-01", "UK"), since("2025-01-01", "NI", to="2026-02"), document=named))
+    said = page(door(archive), f"/documents/{named}/versions/1").main.text
+    assert "In force, ending this month in Northern Ireland, In force in the UK on this day." in said
+
+
+def test_the_page_of_a_rule_names_the_parts_where_it_does_not_hold(archive: Archive, publish: Publish) -> None:
+    named = "mhra/example"
+    later = rule("one", commencements=[since("2025-01-01", "UK"), since("2027-01-01", "NI")])
+    publish(document(named, "UK"), version(1, since("2025-01-01", "UK"), document=named, rules=[later]))
+    client = door(archive)
+    assert answer(client, "/v1/rules")["rules"][0]["but_not"] == ["NI"]
+    said = page(client, f"/documents/{named}/rules/one").main.text
+    assert "In force in the UK, but not, as far as is recorded, in Northern Ireland, as part of version 1" in said
+
+
+@pytest.mark.parametrize("address", ["/", "/medicines", "/medicines/zinc", "/search?q=zinc"])
+def test_rules_of_a_version_that_does_not_name_a_medicine_are_not_told_as_about_it(
+    archive: Archive, publish: Publish, address: str
+) -> None:
+    both = [{"inn": "copper"}, {"inn": "zinc"}]
+    rules = [rule("one"), rule("two", commencements=[since("2026-01-01")])]
+    publish(document(), version(1, since("2025-01-01"), medicines=both))
+    publish(version(2, since("2025-06-01"), medicines=[{"inn": "copper"}], rules=rules))
+    client = door(archive)
+    assert answer(client, "/v1/rules?medicine=zinc")["rules"] == []
+    (line,) = [one.text for one in page(client, address).of_class("app-line") if "Zinc" in one.text]
+    assert "In force" in line
+    assert "It does not name Zinc. That does not mean that nothing applies to it." in line
+    assert "contraindication" not in line
+    assert "2 contraindications" in page(client, "/").main.text
+
+
+def test_a_part_is_told_on_the_page_of_the_whole_as_on_its_own(archive: Archive, publish: Publish) -> None:
+    name = "mhra/example"
+    publish(document(name, "UK"), version(1, since("2025-01-01", "GB"), awaited("NI"), document=name))
+    client = door(archive)
+    whole = page(client, f"/documents/{name}").main.text
+    assert "In Northern Ireland Decided, day not recorded Version 1 is decided, and its first day in" in whole
+    assert "Not yet in force" not in whole
+    assert "Decided, day not recorded" in page(client, f"/documents/{name}?jurisdiction=NI").main.text
 
 
 def test_an_empty_register_says_that_it_is_empty(archive: Archive) -> None:
