@@ -13,6 +13,7 @@ import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import get_host
 
 from guidance.archive import Archive
 from guidance.errors import GuidanceError
@@ -21,7 +22,7 @@ from service.addresses import Policy
 from service.cache import Cache
 from service.clock import Clock, system_clock
 from service.config import Config
-from service.desk import Desk
+from service.desk import Desk, desk
 from service.front import Front
 from service.problems import HttpProblem
 
@@ -42,6 +43,8 @@ HEADERS: Final = {
 SWITCH: Final = 0.002
 """Seconds that a thread computes while others wait. SQLite lets go of the interpreter at every row: beside a thread
 that computes, each row costs as much. Less would have threads that answer take it from each other all the time."""
+PROBES: Final = ("/healthz", "/readyz", "/metrics")
+"""What is asked from beside, by an address or a name of the house: it is answered whatever host it names."""
 HSTS: Final = "max-age=31536000; includeSubDomains"
 
 
@@ -52,7 +55,6 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_LIMIT,
         RELEASE=release_of("inforce"),
-        TRUSTED_HOSTS=list(config.trusted_hosts) or None,
     )
     desk = Desk(opened, clock, config)
     app.extensions["inforce"] = desk
@@ -103,6 +105,8 @@ def load(config: Config, *_: Any) -> Flask:
 
 def _begin() -> None:
     g.began = time.perf_counter()
+    if request.path not in PROBES:
+        get_host(request.environ, desk().config.trusted_hosts or None)
     length = request.content_length or 0
     if length > BODY_LIMIT:
         raise HttpProblem(problems.TOO_LARGE, f"the body is {length} bytes long; the limit is {BODY_LIMIT}")

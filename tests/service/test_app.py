@@ -126,7 +126,7 @@ def test_a_query_over_the_limit_is_refused(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "inforce.example.evil.example", "", "inforce.example@evil", "[::1]", "a b"]
 )
-@pytest.mark.parametrize("address", ["/v1/rules", LEMTRADA, "/", "/healthz", "/v1/nothing"])
+@pytest.mark.parametrize("address", ["/v1/rules", LEMTRADA, "/", "/v1/nothing", "/healthz/"])
 def test_only_the_hosts_that_are_trusted_are_answered(corpus: Archive, host: str, address: str) -> None:
     client = door(corpus, trusted_hosts=("inforce.example", "localhost"))
     for named in ("inforce.example", "inforce.example:8000", "localhost"):
@@ -136,6 +136,15 @@ def test_only_the_hosts_that_are_trusted_are_answered(corpus: Archive, host: str
     assert EVERYWHERE.items() <= dict(response.headers).items()
     if address != "/":
         refusal(response, 400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "10.0.0.7:8000", "[::1]:8000", "inforce-0.internal", "inforce.example"]
+)
+@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics"])
+def test_a_probe_is_answered_under_whatever_name_it_found_the_service(corpus: Archive, host: str, address: str) -> None:
+    client = door(corpus, trusted_hosts=("inforce.example",))
+    assert client.get(address, headers={"Host": host}).status_code == 200
 
 
 def test_an_answer_kept_for_one_host_is_not_given_to_another(corpus: Archive) -> None:

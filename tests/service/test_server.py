@@ -133,6 +133,16 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(running: Runnin
     assert running.ask(LEMTRADA)[0] == 200
 
 
+def test_the_health_check_of_the_image_holds_for_a_service_that_trusts_its_public_name_only(running: Running) -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text("utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    words = [sys.executable, *json.loads(command)[1:]]
+    elsewhere = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    for port, status in ((running.port, 0), (9, 1)):
+        environment = {**os.environ, **elsewhere, "INFORCE_PORT": str(port)}
+        assert subprocess.run(words, env=environment, capture_output=True, check=False).returncode == status
+
+
 def test_many_idle_connections_keep_nobody_waiting(running: Running) -> None:
     idle = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(100)]
     try:
