@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import socket
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as release_of
 from typing import Any, Final
 
@@ -93,14 +97,42 @@ def _tell(app: Flask, desk: Desk) -> None:
     metrics.equip(app, log)
 
 
-def load(config: Config, *_: Any) -> Flask:
-    """The application for a worker: made after it has started, so that nothing is shared across a fork."""
+def load(config: Config, parent: int) -> Flask:
+    """The application for a worker: made after it has started, so that nothing is shared across a fork.
+
+    `parent`: the process whose worker it is; the worker ends with it.
+    """
     logs.start(config.log_level)
     sys.setswitchinterval(SWITCH)
-    app = create_app(config)
+    try:
+        app = create_app(config)
+    except Exception as error:
+        logs.LOG.error("a worker could not start", exc_info=True)
+        raise SystemExit(problems.FAILED.exit) from error
+    _until_told(parent, app.extensions[subscriptions.EXTENSION].state.let_go)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
     return app
+
+
+def _until_told(parent: int, last: Callable[[], None]) -> None:
+    """Call `last` once this process is told to end by a signal; have it told where `parent` is no more."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    ear.settimeout(0.5)
+
+    def listen() -> None:
+        with ear, mouth:
+            while True:
+                try:
+                    ear.recv(1)
+                    return last()
+                except TimeoutError:
+                    if os.getppid() != parent:
+                        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=listen, name="until-told", daemon=True).start()
 
 
 def _begin() -> None:

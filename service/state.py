@@ -276,8 +276,12 @@ class State:
         self._ready, self._readying = False, threading.Lock()
 
     def close(self) -> None:
-        self._watch.stop()
+        self.let_go()
         self.engine.dispose()
+
+    def let_go(self) -> None:
+        """Have nobody wait for events any more: whoever does is answered at once with what there is."""
+        self._watch.stop()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

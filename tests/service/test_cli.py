@@ -61,7 +61,7 @@ def past(replayed: Archive) -> tuple[str, str]:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations with which serving began. Whoever else listens on the usual port is nobody's business here."""
     found: list[Config] = []
-    monkeypatch.setattr(server, "check_place", lambda _: None)
+    monkeypatch.setattr(server, "check_place", lambda settings: settings.host)
     monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
     return found
 

@@ -87,6 +87,37 @@ def test_a_teller_whose_service_is_gone_goes_too() -> None:
     watching.join(10)
 
 
+def test_a_teller_that_cannot_be_started_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no memory or no room for a process: as long as nobody tells, alerts do not come."""
+    begun: list[int] = []
+
+    class Failing:
+        exitcode = -9
+
+        def __init__(self, **_: object) -> None: ...
+
+        def start(self) -> None:
+            begun.append(len(begun))
+            if len(begun) in (2, 3):
+                raise OSError(11, "Resource temporarily unavailable")
+
+        def is_alive(self) -> bool:
+            return len(begun) > 3
+
+        def terminate(self) -> None: ...
+
+        def join(self, _: float) -> None:
+            begun.clear()
+
+    monkeypatch.setattr(teller, "AGAIN", 0.01)
+    monkeypatch.setattr(teller.multiprocessing, "Process", Failing)
+    with teller.Teller(config.load({}, {})):
+        deadline = time.monotonic() + 10
+        while len(begun) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert begun == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("url", ["nonsense", "unheard-of://x", "oracle://x/y"])
 def test_a_database_that_is_none_is_a_mistake_that_is_told(url: str) -> None:
     with pytest.raises(BadParameter, match=r"--state.*\(hidden\)"):
