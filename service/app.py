@@ -94,7 +94,7 @@ def _tell(app: Flask, desk: Desk) -> None:
         subscriptions.Names(archive).known,
         lambda first, end: ticker.played(archive, first, end, config.reminders),
     )
-    metrics.equip(app, log)
+    metrics.equip(app, log, lambda: ticker.untold(archive, log, desk.clock()))
 
 
 def load(config: Config, parent: int) -> Flask:

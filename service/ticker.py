@@ -97,6 +97,22 @@ def _known(index: Index, reached: tuple[int, datetime, str | None]) -> tuple[int
     return 0, None
 
 
+def untold(archive: Archive, log: Log, now: datetime) -> timedelta:
+    """For how long something is due that was not told, a revision or a day that began: nothing, or a few seconds, where
+    somebody tells; more and more where nobody does."""
+    tip, reached = archive.tip(), log.derived()
+    if tip is None:
+        return timedelta(0)
+    position, since, name = reached or (0, None, None)
+    found = archive.index.revision_of(position)
+    if found is None or name not in (found.id, None):
+        position = 0
+    waiting = [min(next_midnight(since, place) for place in JURISDICTIONS)] if since else []
+    if position < tip.position:
+        waiting.append(_at(archive.index, position + 1).recorded_at)
+    return max(now - min(waiting), timedelta(0))
+
+
 def _at(index: Index, position: int) -> Revision:
     found = index.revision_of(position)
     assert found
