@@ -300,9 +300,16 @@ class Archive:
             self.store.maintain(lock)
 
     def recover(self) -> tuple[str, ...]:
-        """Clear what a killed publish left behind; returns what was cleared."""
-        with self._locked() as lock:
-            return self.store.recover(lock)
+        """Clear what a killed publish left behind; returns what was cleared.
+
+        Nothing, where somebody is recording, who needs no help, or where nothing may be written: what lies there is in
+        nobody's way, and whoever only asks must not wait for it.
+        """
+        try:
+            with self.store.lock(wait=0) as lock:
+                return self.store.recover(lock)
+        except (StoreBusy, OSError):
+            return ()
 
     def close(self) -> None:
         """Close this thread's connection to the index."""

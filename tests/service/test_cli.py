@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,20 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     monkeypatch.setattr(server, "check_place", lambda settings: settings.host)
     monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
     return found
+
+
+# --- beside others ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked", [["rules", "--medicine", "alemtuzumab"], ["log"], ["export", "ema/lemtrada"], ["verify"]]
+)
+def test_whoever_asks_does_not_wait_for_a_publisher(corpus: Archive, at: tuple[str, str], asked: list[str]) -> None:
+    """An import may take an hour."""
+    with corpus.store.lock():
+        began = time.monotonic()
+        assert run(*asked, *at).exit_code == 0
+        assert time.monotonic() - began < 10
 
 
 # --- sides of a diff -------------------------------------------------------------------------------------
