@@ -311,6 +311,14 @@ class Archive:
         except (StoreBusy, OSError):
             return ()
 
+    def doubt(self, error: sqlite3.Error) -> None:
+        """Throw away what is derived where a question found it broken: whoever asks next has it made again."""
+        if type(error) is sqlite3.DatabaseError:  # others say that it is locked or out of space, and sound
+            with self._catching_up:
+                self.index.discard()
+                self.search.discard()
+                self._seen = None
+
     def close(self) -> None:
         """Close this thread's connection to the index."""
         self.index.close()

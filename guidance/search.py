@@ -85,7 +85,7 @@ class Search:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # locked or out of space: the file itself is sound
                 raise
-            self._discard()
+            self.discard()
         self.sql.execute("BEGIN IMMEDIATE")
         try:
             self._follow(index, tip)
@@ -94,7 +94,7 @@ class Search:
             raise
         self.sql.execute("COMMIT")
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
         """Throw a broken file away; it is derived and will be made again."""
         self.close()
         for suffix in ("", "-wal", "-shm"):

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import get_host
 
 from guidance.archive import Archive
-from guidance.errors import GuidanceError
+from guidance.errors import GuidanceError, StoreUnreadable
 from service import api, console, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
 from service.addresses import Policy
 from service.cache import Cache
@@ -179,7 +180,11 @@ _BY_STATUS: Final = {
 def _failed(error: Exception) -> Response:
     """Every error as a problem, or as a page for people; what we did not expect is logged and told as such."""
     headers: list[tuple[str, str]] = []
-    if isinstance(error, GuidanceError):
+    if isinstance(error, sqlite3.Error):
+        logs.LOG.error("the index", exc_info=error, extra={"told": {"path": request.path}})
+        desk().archive.doubt(error)
+        told: GuidanceError = StoreUnreadable("the index", str(error))
+    elif isinstance(error, GuidanceError):
         told = error
     elif isinstance(error, HTTPException):
         if error.code is not None and error.code < 400:

@@ -156,6 +156,29 @@ def test_an_answer_kept_for_one_host_is_not_given_to_another(corpus: Archive) ->
 
 # --- what must not happen --------------------------------------------------------------------------------
 
+
+def test_an_index_that_breaks_under_our_feet_is_made_again(
+    corpus: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that returns other bytes than it was given: one question fails, and says that the next one will not."""
+    archive = Archive(Path(shutil.copytree(corpus.folder, tmp_path / "data")))
+    client = door(archive, cache_bytes=0)
+    whole = client.get(LEMTRADA).data
+    archive.index.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    archive.index.sql.execute("PRAGMA cache_size=0")
+    with archive.index.path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xa5" * (archive.index.path.stat().st_size - 2 * 4096))
+    archive.index._spoken = {}
+    archive.index.sql.execute("PRAGMA shrink_memory")
+    refused = client.get(LEMTRADA)
+    refusal(refused, 503, "store-unreadable")
+    assert [line.getMessage() for line in caplog.records if line.levelno == logging.ERROR] == ["the index"]
+    assert client.get(LEMTRADA).data == whole
+    assert client.get("/readyz").status_code == 200
+    archive.close()
+
+
 HOSTILE = [
     "/v1/documents/..%2f..%2fetc%2fpasswd",
     "/v1/documents/%2e%2e/%2e%2e",
