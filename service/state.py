@@ -39,7 +39,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 
 from guidance.errors import BadParameter, StoreUnreadable
 from guidance.later import later
@@ -304,6 +304,11 @@ class State:
         except (OperationalError, InterfaceError) as error:
             LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
             raise StoreUnreadable("the state", "its database does not answer") from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:  # what a statement did wrong is a fault of ours
+                raise
+            LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
+            raise StoreUnreadable("the state", "its database is broken; bring back a copy") from error
 
     def _prepare(self) -> None:
         """Bring the tables to the newest schema, once, before they are used first."""
@@ -315,8 +320,11 @@ class State:
 
     def _migrate(self) -> None:
         with self.engine.begin() as connection:
-            if _step(connection) == NEWEST:
-                return
+            step = _step(connection)
+        if step == NEWEST:
+            return
+        if step is not None and step > NEWEST:
+            raise StoreUnreadable("the state", f"a newer release has changed its tables (step {step}, here {NEWEST})")
         with self._writer.begin() as connection:
             self._lock(connection, MIGRATING)
             later("service.migrating:upgrade")(connection)

@@ -24,7 +24,7 @@ from click.testing import CliRunner, Result
 from guidance.archive import Archive
 from guidance.journal import CORPUS
 from guidance.schema import violations
-from service import comparing, server
+from service import comparing, logs, server
 from service.cli import actor, main
 from service.cli.progress import Shown
 from service.config import SETTINGS, Config
@@ -64,6 +64,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations with which serving began. Whoever else listens on the usual port is nobody's business here."""
     found: list[Config] = []
     monkeypatch.setattr(server, "check_place", lambda settings: settings.host)
+    monkeypatch.setattr(logs, "start", lambda _: None)
     monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
     return found
 

@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select, text
 
+from guidance.errors import StoreUnreadable
 from guidance.model import Json
 from service import migrations
 from service.state import DELIVERY, EVENT, LANE, METADATA, NEWEST, SUBSCRIPTION, Queued, State, instant, stamp
@@ -193,6 +194,26 @@ def test_tables_of_an_earlier_release_are_brought_along_with_what_they_hold(url:
     assert state.derived() == (8, datetime(2020, 1, 2, tzinfo=UTC), "a" * 40)
     with state.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    state.close()
+
+
+def test_tables_of_a_newer_release_are_left_alone(url: str) -> None:
+    older = State(url)
+    older.tip()
+    older.close()
+    plain = State(url)
+    with plain.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num='9999'"))
+    with pytest.raises(StoreUnreadable, match="a newer release has changed its tables"):
+        plain.tip()
+    plain.close()
+
+
+def test_a_file_that_is_no_database_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").write_bytes(b"\xa5" * 8192)
+    state = State(tmp_path / "state.sqlite")
+    with pytest.raises(StoreUnreadable, match="its database is broken"):
+        state.tip()
     state.close()
 
 
