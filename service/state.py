@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DisconnectionError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from guidance.errors import BadParameter, StoreUnreadable
 from guidance.later import later
@@ -269,6 +278,7 @@ class State:
         self.engine = create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=self.postgresql)
         if not self.postgresql:
             event.listen(self.engine, "connect", _sqlite_opened)
+            event.listen(self.engine, "checkout", self._still_there)
             event.listen(self.engine, "begin", _sqlite_begun)
         self._insert = later("service.postgres:insert") if self.postgresql else sqlite_insert
         self._writer = self.engine.execution_options(writing=True)
@@ -309,6 +319,12 @@ class State:
                 raise
             LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
             raise StoreUnreadable("the state", "its database is broken; bring back a copy") from error
+
+    def _still_there(self, _: object, record: ConnectionPoolEntry, __: object) -> None:
+        """Leave a file that was deleted or replaced under our feet: what is written there nobody would ever see."""
+        if record.info["file"] != _lying(self.engine.url.database):
+            self._ready = False
+            raise DisconnectionError("the file was replaced")
 
     def _prepare(self) -> None:
         """Bring the tables to the newest schema, once, before they are used first."""
@@ -515,10 +531,19 @@ def _unknown(connection: Connection, events: Iterable[Telling]) -> list[Telling]
     return list(ordered.values())
 
 
-def _sqlite_opened(connection: sqlite3.Connection, _: object) -> None:
+def _lying(path: str | None) -> int:
+    """What lies there now; 0 where there is nothing."""
+    try:
+        return os.stat(path).st_ino if path else 0  # noqa: PTH116  asked at every transaction
+    except OSError:
+        return 0
+
+
+def _sqlite_opened(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # our own BEGIN says whether we are going to write
     for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    record.info["file"] = _lying(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _sqlite_begun(connection: Connection) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -214,6 +215,28 @@ def test_a_file_that_is_no_database_is_told_as_such(tmp_path: Path) -> None:
     state = State(tmp_path / "state.sqlite")
     with pytest.raises(StoreUnreadable, match="its database is broken"):
         state.tip()
+    state.close()
+
+
+def test_a_file_that_was_replaced_or_deleted_is_left_for_what_lies_there_now(tmp_path: Path) -> None:
+    """Somebody brings a copy back while the service runs: what is written to the file that is gone nobody would see."""
+    state, other = State(tmp_path / "state.sqlite"), State(tmp_path / "other.sqlite")
+    state.append([Told("evt-1"), Told("evt-2")])
+    other.append([Told("evt-3")])
+    other.close()
+    (tmp_path / "other.sqlite").replace(tmp_path / "state.sqlite")
+    for left in ("state.sqlite-wal", "state.sqlite-shm"):
+        (tmp_path / left).unlink(missing_ok=True)
+    assert state.tip() == 1
+    for file in tmp_path.glob("state.sqlite*"):
+        file.unlink()
+    with suppress(StoreUnreadable):
+        state.tip()
+    assert state.tip() == 0
+    assert state.append([Told("evt-4")]) == [1]
+    seen = State(tmp_path / "state.sqlite")
+    assert seen.tip() == 1
+    seen.close()
     state.close()
 
 
