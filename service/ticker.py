@@ -29,6 +29,8 @@ AT_ONCE: Final = 200
 PAUSE: Final = 0.025
 """Seconds between two looks at whether anything was recorded."""
 RETRY: Final = 5.0
+LOOK: Final = timedelta(minutes=1)
+"""How long it may take to see that the log is not the one that was told to: somebody brought back a copy."""
 AHEAD: Final = timedelta(days=1)
 
 starts = lru_cache(maxsize=65536)(day_starts)
@@ -251,7 +253,7 @@ def run(
                 continue
             tick(archive, log, now, reminders, settle)
             reached = log.derived()
-            seen, wake = stamp, _wake(min(now, reached[1]) if reached else now, settle)
+            seen, wake = stamp, min(_wake(min(now, reached[1]) if reached else now, settle), now + LOOK)
         except Exception:
             LOG.error("events could not be derived; trying again", exc_info=True)
             stopped.wait(RETRY)
