@@ -124,14 +124,13 @@ def _until_told(parent: int, last: Callable[[], None]) -> None:
     ear.settimeout(0.5)
 
     def listen() -> None:
-        with ear, mouth:
-            while True:
-                try:
-                    ear.recv(1)
-                    return last()
-                except TimeoutError:
-                    if os.getppid() != parent:
-                        os.kill(os.getpid(), signal.SIGTERM)
+        while mouth.fileno() >= 0:  # as long as it lives: a signal may come twice, and must find the mouth open
+            try:
+                ear.recv(1)
+                last()
+            except TimeoutError:
+                if os.getppid() != parent:
+                    os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=listen, name="until-told", daemon=True).start()
 

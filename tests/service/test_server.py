@@ -239,6 +239,24 @@ def test_what_is_killed_is_started_anew_and_the_log_says_so(data: Path, tmp_path
     }
 
 
+TWICE = """
+import os, signal, time
+from service import app
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+app._until_told(os.getppid(), lambda: print("told", flush=True))
+for number in (signal.SIGINT, signal.SIGTERM):
+    os.kill(os.getpid(), number)
+    time.sleep(0.5)
+"""
+
+
+def test_a_worker_that_is_told_to_end_twice_takes_it_as_quietly_as_once() -> None:
+    """Ctrl-C goes to every process, and the service then tells its own once more."""
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\ntold\n", "")
+
+
 def test_workers_go_with_their_service(data: Path, tmp_path: Path) -> None:
     with serving(data, tmp_path / "log") as started:
         left = children(started)
