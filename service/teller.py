@@ -122,7 +122,9 @@ class Teller:
     def _again(self) -> None:
         while not self._ended.wait(AGAIN):
             if not self._process.is_alive():
-                LOG.error("the teller ended; starting it anew", extra={"told": {"exit": self._process.exitcode}})
+                ended = self._process.exitcode  # 0: it was told to, as Ctrl-C tells every process
+                tell = LOG.error if ended else LOG.info
+                tell("the teller ended; starting it anew", extra={"told": {"exit": ended}})
                 try:
                     self._begin()
                 except OSError:  # no memory, or too many processes: it is tried again, for nobody else tells
