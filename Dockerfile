@@ -26,6 +26,7 @@ USER 10001
 VOLUME /data
 EXPOSE 8000
 # Only /data is written to: the root file system may be read-only (docker run --read-only --tmpfs /tmp).
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+# Building the index anew takes a while where the register is large: until it is done nobody listens yet.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m \
+    CMD ["python", "-c", "import http.client as h, os; c = h.HTTPConnection('127.0.0.1', int(os.environ.get('INFORCE_PORT', 8000)), timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 CMD ["inforce", "serve", "--seed"]

@@ -300,9 +300,24 @@ class Archive:
             self.store.maintain(lock)
 
     def recover(self) -> tuple[str, ...]:
-        """Clear what a killed publish left behind; returns what was cleared."""
-        with self._locked() as lock:
-            return self.store.recover(lock)
+        """Clear what a killed publish left behind; returns what was cleared.
+
+        Nothing, where somebody is recording, who needs no help, or where nothing may be written: what lies there is in
+        nobody's way, and whoever only asks must not wait for it.
+        """
+        try:
+            with self.store.lock(wait=0) as lock:
+                return self.store.recover(lock)
+        except (StoreBusy, OSError):
+            return ()
+
+    def doubt(self, error: sqlite3.Error) -> None:
+        """Throw away what is derived where a question found it broken: whoever asks next has it made again."""
+        if type(error) is sqlite3.DatabaseError:  # others say that it is locked or out of space, and sound
+            with self._catching_up:
+                self.index.discard()
+                self.search.discard()
+                self._seen = None
 
     def close(self) -> None:
         """Close this thread's connection to the index."""

@@ -43,6 +43,8 @@ UNSURE: Final = ("unconfirmed", "at_latest")
 """What a stretch says of how sure its days are, where they are not."""
 MANY: Final = 1000
 """So many rows of a table are written at once while a file is built."""
+AGAIN: Final = 3
+"""So often an index is built for one question, where others throw it away."""
 FAR_FEW: Final = 5000
 """From this many new revisions on, rebuilding is quicker than catching up."""
 
@@ -221,9 +223,17 @@ class Index:
             raise
 
     def catch_up(self, store: Store, progress: Progress = quiet) -> Revision | None:
-        """Bring the index to the store's head, by the new revisions or from nothing, and return that revision."""
-        self.look()
-        found = self._caught_up(store, progress)
+        """Bring the index to the store's head, by the new revisions or from nothing, and return that revision.
+
+        Raises StoreError where others throw away again and again what was built.
+        """
+        for _ in range(AGAIN):
+            self.look()
+            found = self._caught_up(store, progress)
+            if found is not None or store.head() is None:
+                break
+        else:
+            raise StoreError(f"{self.path} was thrown away while it was being built")
         if found != self._newest:
             self._newest, self._spoken = found, {}
         return found
@@ -241,7 +251,7 @@ class Index:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # locked or out of space: the file itself is sound
                 raise
-            self._discard()
+            self.discard()
         self.rebuild(store, progress)
         self.look()
         return self.tip()
@@ -360,8 +370,16 @@ class Index:
             raise
         self.sql.execute("COMMIT")
 
+    def discard(self) -> None:
+        """Throw a broken file away, unless somebody did so meanwhile; it is derived and will be made again."""
+        connected = getattr(self._local, "connection", None) is not None
+        broken = self._local.file if connected else self._looked
+        with self._turn():
+            if self._lying() == broken:
+                self._discard()
+        self.close()
+
     def _discard(self) -> None:
-        """Throw a broken file away; it is derived and will be made again."""
         self.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)

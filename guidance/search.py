@@ -88,7 +88,7 @@ class Search:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # locked or out of space: the file itself is sound
                 raise
-            self._discard()
+            self.discard()
         self.sql.execute("BEGIN IMMEDIATE")
         try:
             self._follow(index, tip)
@@ -97,7 +97,7 @@ class Search:
             raise
         self.sql.execute("COMMIT")
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
         """Throw a broken file away; it is derived and will be made again."""
         self.close()
         for suffix in ("", "-wal", "-shm"):
@@ -111,7 +111,7 @@ class Search:
                 self.sql.execute(statement)
             self.sql.execute("COMMIT")
         except sqlite3.DatabaseError:
-            self._discard()
+            self.discard()
         self.close()
 
     def disagreements(self, index: Index) -> Iterator[str]:

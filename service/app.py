@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import socket
+import sqlite3
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as release_of
 from typing import Any, Final
 
@@ -13,15 +18,16 @@ import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import get_host
 
 from guidance.archive import Archive
-from guidance.errors import GuidanceError
+from guidance.errors import GuidanceError, StoreUnreadable
 from service import api, console, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
 from service.addresses import Policy
 from service.cache import Cache
 from service.clock import Clock, system_clock
 from service.config import Config
-from service.desk import Desk
+from service.desk import Desk, desk
 from service.front import Front
 from service.problems import HttpProblem
 
@@ -42,6 +48,8 @@ HEADERS: Final = {
 SWITCH: Final = 0.002
 """Seconds that a thread computes while others wait. SQLite lets go of the interpreter at every row: beside a thread
 that computes, each row costs as much. Less would have threads that answer take it from each other all the time."""
+PROBES: Final = ("/healthz", "/readyz", "/metrics")
+"""What is asked from beside, by an address or a name of the house: it is answered whatever host it names."""
 HSTS: Final = "max-age=31536000; includeSubDomains"
 
 
@@ -52,7 +60,6 @@ def create_app(config: Config, archive: Archive | None = None, clock: Clock = sy
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_LIMIT,
         RELEASE=release_of("inforce"),
-        TRUSTED_HOSTS=list(config.trusted_hosts) or None,
     )
     desk = Desk(opened, clock, config)
     app.extensions["inforce"] = desk
@@ -88,21 +95,50 @@ def _tell(app: Flask, desk: Desk) -> None:
         subscriptions.Names(archive).known,
         lambda first, end: ticker.played(archive, first, end, config.reminders),
     )
-    metrics.equip(app, log)
+    metrics.equip(app, log, lambda: ticker.untold(archive, log, desk.clock()))
 
 
-def load(config: Config, *_: Any) -> Flask:
-    """The application for a worker: made after it has started, so that nothing is shared across a fork."""
+def load(config: Config, parent: int) -> Flask:
+    """The application for a worker: made after it has started, so that nothing is shared across a fork.
+
+    `parent`: the process whose worker it is; the worker ends with it.
+    """
     logs.start(config.log_level)
     sys.setswitchinterval(SWITCH)
-    app = create_app(config)
+    try:
+        app = create_app(config)
+    except Exception as error:
+        logs.LOG.error("a worker could not start", exc_info=True)
+        raise SystemExit(problems.FAILED.exit) from error
+    _until_told(parent, app.extensions[subscriptions.EXTENSION].state.let_go)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
     return app
 
 
+def _until_told(parent: int, last: Callable[[], None]) -> None:
+    """Call `last` once this process is told to end by a signal; have it told where `parent` is no more."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    ear.settimeout(0.5)
+
+    def listen() -> None:
+        while mouth.fileno() >= 0:  # as long as it lives: a signal may come twice, and must find the mouth open
+            try:
+                ear.recv(1)
+                last()
+            except TimeoutError:
+                if os.getppid() != parent:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=listen, name="until-told", daemon=True).start()
+
+
 def _begin() -> None:
     g.began = time.perf_counter()
+    if request.path not in PROBES:
+        get_host(request.environ, desk().config.trusted_hosts or None)
     length = request.content_length or 0
     if length > BODY_LIMIT:
         raise HttpProblem(problems.TOO_LARGE, f"the body is {length} bytes long; the limit is {BODY_LIMIT}")
@@ -143,7 +179,11 @@ _BY_STATUS: Final = {
 def _failed(error: Exception) -> Response:
     """Every error as a problem, or as a page for people; what we did not expect is logged and told as such."""
     headers: list[tuple[str, str]] = []
-    if isinstance(error, GuidanceError):
+    if isinstance(error, sqlite3.Error):
+        logs.LOG.error("the index", exc_info=error, extra={"told": {"path": request.path}})
+        desk().archive.doubt(error)
+        told: GuidanceError = StoreUnreadable("the index", str(error))
+    elif isinstance(error, GuidanceError):
         told = error
     elif isinstance(error, HTTPException):
         if error.code is not None and error.code < 400:

@@ -13,6 +13,8 @@ from guidance.errors import BadParameter
 from guidance.vocabulary import JURISDICTIONS
 
 PREFIX: Final = "INFORCE_"
+HOST: Final = re.compile(r"\.?[\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\]")
+"""A name, an address; or the end of names, with a dot before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,17 @@ def _read(setting: Setting, value: Any) -> Any:
         return _number(setting, text)
     if isinstance(default, tuple):
         parts = [part.strip() for part in text.split(",") if part.strip()]
+        _all_hosts(setting, parts)
         return tuple(_number(setting, part) for part in parts) if setting.most else tuple(parts)
     if isinstance(default, Path):
         return Path(text)
     return _word(setting, text)
+
+
+def _all_hosts(setting: Setting, parts: list[str]) -> None:
+    for part in parts if setting.field == "trusted_hosts" else ():
+        if not HOST.fullmatch(part):
+            raise BadParameter(setting.option, part, "is not the name of a host, such as register.example")
 
 
 def _number(setting: Setting, text: str) -> int:

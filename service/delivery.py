@@ -90,6 +90,10 @@ def terms_of(config: Config, agent: str = "inforce") -> Terms:
     ca_file = Path(config.outgoing_ca) if config.outgoing_ca else None
     if ca_file and not ca_file.is_file():
         raise BadParameter("--outgoing-ca", str(ca_file), "is not a file that can be read")
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise BadParameter("--outgoing-ca", str(ca_file), f"holds no certificates in PEM: {error}") from error
     return Terms(
         schedule_of(config.retries),
         seconds=float(seconds),
@@ -462,6 +466,14 @@ def _body(lane: Any) -> bytes:
     if lane.body is not None:
         return bytes(lane.body)
     return orjson.dumps({"position": lane.position, **orjson.loads(lane.told)}, option=orjson.OPT_SORT_KEYS)
+
+
+def unopened(state: State, vault: Vault) -> list[str]:
+    """The subscriptions that nothing can be sent to, since no configured key opens their secrets; each is logged."""
+    with state.reading() as connection:
+        names = connection.execute(select(SUBSCRIPTION.c.id)).scalars().all()
+        found = [pair for some in chunks(names) for pair in _secrets(connection, some, stamp(state.clock())).items()]
+    return [name for name, sealed in found if not _opened(vault, name, sealed)]
 
 
 def _secrets(connection: Connection, subscriptions: Collection[str], now: int) -> dict[str, list[bytes]]:

@@ -198,9 +198,8 @@ def _heard(shared: Feeds, after: int, limit: int, wanted: Filter, wait: int) -> 
         return found, True
     try:
         end = time.perf_counter() + wait
-        while not found.events and (left := end - time.perf_counter()) > 0:
-            if shared.log.wait(found.next_after, left):
-                found = read(shared.log, found.next_after, limit, wanted)
+        while not found.events and shared.log.wait(found.next_after, max(0, end - time.perf_counter())):
+            found = read(shared.log, found.next_after, limit, wanted)
         return found, False
     finally:
         shared.places.release()

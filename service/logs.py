@@ -16,6 +16,8 @@ import orjson
 from service.clock import system_clock
 
 LOG = logging.getLogger("inforce")
+SERVER: Final = logging.getLogger("_granian")
+"""Where the server that we stand on says that a worker ended, or would not end."""
 TICK: Final = 0.1
 """Seconds between two writings: so long may a request that was answered be missing from the log."""
 
@@ -66,8 +68,16 @@ def start(level: str) -> None:
     LOG.handlers = [lines]
     LOG.propagate = False
     LOG.setLevel(level.upper())
+    overhear()
     Finalize(None, lines.write_gathered, exitpriority=0)  # a worker that ends runs no atexit
     threading.Thread(target=lines.keep_writing, name="log", daemon=True).start()
+
+
+def overhear() -> None:
+    """Have the server's errors written as ours are: say it again after the server has set up its own log."""
+    SERVER.handlers = list(LOG.handlers)
+    SERVER.propagate = False
+    SERVER.setLevel(logging.ERROR)
 
 
 def request(environ: dict[str, Any], status: str, milliseconds: float | None = None, kept: bool = False) -> None:

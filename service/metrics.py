@@ -6,13 +6,14 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, current_app
 from sqlalchemy import func, select
 
-from service.state import ATTEMPT, DELIVERY, SUBSCRIPTION, State
-from service.subscriptions import lag
+from service.state import ATTEMPT, DELIVERY, LANE, SUBSCRIPTION, State, instant
+from service.subscriptions import HEARING, lag
 
 METRICS: Final = Blueprint("metrics", __name__)
 EXTENSION: Final = "inforce.metrics"
@@ -41,7 +42,7 @@ class Timed:
 
     def __init__(self, inner: Wsgi, app: Flask) -> None:
         self.inner = inner
-        _, self.times = app.extensions[EXTENSION]
+        _, self.times, _ = app.extensions[EXTENSION]
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         began = time.perf_counter()
@@ -52,16 +53,16 @@ class Timed:
         return answer
 
 
-def equip(app: Flask, state: State) -> None:
-    """Give an application the tables that its figures are counted in."""
-    app.extensions[EXTENSION] = state, Times()
+def equip(app: Flask, state: State, untold: Callable[[], timedelta]) -> None:
+    """Give an application the tables that its figures are counted in, and what says for how long nothing was told."""
+    app.extensions[EXTENSION] = state, Times(), untold
 
 
 @METRICS.get("/metrics")
 def metrics() -> Response:
     """Every figure, in the text format of Prometheus. Subscriptions are named by their ids and nothing else."""
-    state, times = current_app.extensions[EXTENSION]
-    lines = [*_counted(state), *_timed(times)]
+    state, times, untold = current_app.extensions[EXTENSION]
+    lines = [*_counted(state), *_late(state, untold()), *_timed(times)]
     return Response("\n".join(lines) + "\n", content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
@@ -85,6 +86,17 @@ def _counted(state: State) -> Iterator[str]:
     yield from _told("inforce_deliveries", "gauge", "Deliveries that are kept, by state.", told)
     told = {f'status="{name or "none"}"': count for name, count in sorted(tried.items(), key=str)}
     yield from _told("inforce_attempts", "gauge", "Attempts that are kept, by the status answered.", told)
+
+
+def _late(state: State, untold: timedelta) -> Iterator[str]:
+    about = "Seconds for which something due was not told: a revision, or a day that began."
+    yield from _told("inforce_untold_seconds", "gauge", about, {"": untold.total_seconds()})
+    sent = SUBSCRIPTION.c.state.in_(HEARING), LANE.c.head.is_not(None), SUBSCRIPTION.c.id == LANE.c.subscription
+    with state.reading() as connection:
+        due = connection.execute(select(func.min(LANE.c.due_at)).where(*sent)).scalar()
+    seconds = (state.clock() - instant(due)).total_seconds() if due else 0
+    about = "Seconds for which the delivery that is due longest was not taken up."
+    yield from _told("inforce_unsent_seconds", "gauge", about, {"": max(seconds, 0)})
 
 
 def _timed(times: Times) -> Iterator[str]:

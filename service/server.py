@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,21 +14,23 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
-from guidance.errors import BadParameter
+from guidance.errors import BadParameter, GuidanceError
+from service import logs
 from service.config import Config
 
 
-def check_place(config: Config) -> None:
-    """Raise BadParameter where nobody can listen there, or somebody does: granian shares a port without a word, and two
-    registers behind one address would answer by turns."""
+def check_place(config: Config) -> str:
+    """The address to listen on, where the host is a name too. Raises BadParameter where nobody can listen there, or
+    somebody does: granian shares a port without a word, and two registers behind one address would answer by turns."""
     try:
-        family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
-        socket.create_server((config.host, config.port), family=family).close()
+        family, _, _, _, place = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+        socket.create_server((str(place[0]), config.port), family=family).close()
     except OSError as error:
         busy = error.errno == errno.EADDRINUSE
         parameter, value = ("port", str(config.port)) if busy else ("host", config.host)
         why = f"is in use on {config.host}" if busy else f"cannot be listened on: {error.strerror}"
         raise BadParameter(parameter, value, why) from error
+    return str(place[0])
 
 
 def serve(
@@ -35,11 +38,12 @@ def serve(
 ) -> None:
     """Serve until told to stop (SIGTERM or SIGINT) what `load` makes of the configuration in each worker.
 
-    `beside`: what goes on meanwhile in a process of its own, begun before the workers and ended after them.
+    `load` is also told whose worker it is. `beside`: what goes on meanwhile in a process of its own, begun before the
+    workers and ended after them. Raises GuidanceError where workers end as soon as they are started.
     """
     server = Granian(
         "inforce",
-        address=config.host,
+        address=check_place(config),
         port=config.port,
         interface=Interfaces.WSGI,
         workers=config.workers,
@@ -52,5 +56,10 @@ def serve(
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    with beside or nullcontext():
-        server.serve(target_loader=partial(load, config), wrap_loader=False)
+    logs.overhear()
+    try:
+        with beside or nullcontext():
+            server.serve(target_loader=partial(load, config, os.getpid()), wrap_loader=False)
+    except SystemExit as ended:
+        if ended.code:
+            raise GuidanceError("workers end as soon as they are started; the log says why") from ended

@@ -70,6 +70,10 @@ class Vault:
     def _keys(self) -> list[AESGCM]:
         return [AESGCM(key) for key in (self._source() if callable(self._source) else self._source)]
 
+    def ready(self) -> None:
+        """Read the keys now; raises BadParameter for what are none."""
+        assert self._keys
+
     def seal(self, text: str, name: str) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._keys[0].encrypt(nonce, text.encode("utf-8"), name.encode("utf-8"))
@@ -88,31 +92,44 @@ def vault(config: Config) -> Vault:
     """The vault of a service. Its key is read, or made, when the first secret is sealed or opened."""
     if config.secret_key:
         return Vault(keys_of(config.secret_key))
-    path = Path(config.secret_key_file) if config.secret_key_file else config.data / "secret.key"
+    path = key_path(config)
     return Vault(lambda: key_file(path))
 
 
-def keys_of(text: str, parameter: str = "secret_key") -> tuple[bytes, ...]:
+def key_path(config: Config) -> Path:
+    """The file of keys, where no setting holds them."""
+    return Path(config.secret_key_file) if config.secret_key_file else config.data / "secret.key"
+
+
+def keys_of(text: str, parameter: str = "--secret-key") -> tuple[bytes, ...]:
     """The keys in a setting: base64 of 32 bytes each, separated by commas; raises BadParameter."""
-    return tuple(_key(part.strip(), parameter) for part in text.split(",") if part.strip())
+    keys = tuple(_key(part.strip(), parameter) for part in text.split(",") if part.strip())
+    return keys or (_key("", parameter),)
 
 
 def key_file(path: Path) -> tuple[bytes, ...]:
-    """The keys in a file that only its owner reads; made with a fresh one where there is none."""
+    """The keys in a file that only its owner reads; made with a fresh one where there is none. Raises BadParameter."""
+    try:
+        if not path.exists():
+            _made(path)
+        return keys_of(path.read_text("ascii").replace("\n", ","), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadParameter("--secret-key-file", str(path), f"cannot be read, nor made: {error}") from error
+
+
+def _made(path: Path) -> None:
     fresh = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
     unready = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
-        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-            file.write(fresh)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(unready, path)  # whole or not at all, and never over one that another process just made
-        except FileExistsError:
-            pass
-        finally:
-            unready.unlink()
-    return keys_of(path.read_text("ascii").replace("\n", ","), str(path))
+    with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(fresh)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(unready, path)  # whole or not at all, and never over one that another process just made
+    except FileExistsError:
+        pass
+    finally:
+        unready.unlink()
 
 
 def _key(text: str, parameter: str) -> bytes:

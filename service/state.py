@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DisconnectionError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from guidance.errors import BadParameter, StoreUnreadable
 from guidance.later import later
@@ -269,6 +278,7 @@ class State:
         self.engine = create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=self.postgresql)
         if not self.postgresql:
             event.listen(self.engine, "connect", _sqlite_opened)
+            event.listen(self.engine, "checkout", self._still_there)
             event.listen(self.engine, "begin", _sqlite_begun)
         self._insert = later("service.postgres:insert") if self.postgresql else sqlite_insert
         self._writer = self.engine.execution_options(writing=True)
@@ -276,8 +286,12 @@ class State:
         self._ready, self._readying = False, threading.Lock()
 
     def close(self) -> None:
-        self._watch.stop()
+        self.let_go()
         self.engine.dispose()
+
+    def let_go(self) -> None:
+        """Have nobody wait for events any more: whoever does is answered at once with what there is."""
+        self._watch.stop()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -300,6 +314,17 @@ class State:
         except (OperationalError, InterfaceError) as error:
             LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
             raise StoreUnreadable("the state", "its database does not answer") from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:  # what a statement did wrong is a fault of ours
+                raise
+            LOG.error("state", extra={"told": {"why": str(error.orig)[:500]}})
+            raise StoreUnreadable("the state", "its database is broken; bring back a copy") from error
+
+    def _still_there(self, _: object, record: ConnectionPoolEntry, __: object) -> None:
+        """Leave a file that was deleted or replaced under our feet: what is written there nobody would ever see."""
+        if record.info["file"] != _lying(self.engine.url.database):
+            self._ready = False
+            raise DisconnectionError("the file was replaced")
 
     def _prepare(self) -> None:
         """Bring the tables to the newest schema, once, before they are used first."""
@@ -311,8 +336,11 @@ class State:
 
     def _migrate(self) -> None:
         with self.engine.begin() as connection:
-            if _step(connection) == NEWEST:
-                return
+            step = _step(connection)
+        if step == NEWEST:
+            return
+        if step is not None and step > NEWEST:
+            raise StoreUnreadable("the state", f"a newer release has changed its tables (step {step}, here {NEWEST})")
         with self._writer.begin() as connection:
             self._lock(connection, MIGRATING)
             later("service.migrating:upgrade")(connection)
@@ -503,10 +531,19 @@ def _unknown(connection: Connection, events: Iterable[Telling]) -> list[Telling]
     return list(ordered.values())
 
 
-def _sqlite_opened(connection: sqlite3.Connection, _: object) -> None:
+def _lying(path: str | None) -> int:
+    """What lies there now; 0 where there is nothing."""
+    try:
+        return os.stat(path).st_ino if path else 0  # noqa: PTH116  asked at every transaction
+    except OSError:
+        return 0
+
+
+def _sqlite_opened(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # our own BEGIN says whether we are going to write
     for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    record.info["file"] = _lying(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _sqlite_begun(connection: Connection) -> None:

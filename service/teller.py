@@ -18,6 +18,7 @@ from service.clock import Clock, system_clock
 from service.config import Config
 from service.delivery import Worker
 from service.logs import LOG
+from service.problems import FAILED
 from service.state import State
 
 PRUNING: Final = 3600.0
@@ -84,7 +85,11 @@ def _outlive(parent: int, stopped: threading.Event) -> None:
 def work(config: Config, parent: int) -> None:
     """The whole life of a teller that a service starts for itself."""
     logs.start(config.log_level)
-    run(config, stopping(parent))
+    try:
+        run(config, stopping(parent))
+    except Exception as error:
+        LOG.error("the teller failed", exc_info=True)
+        raise SystemExit(FAILED.exit) from error
 
 
 class Teller:
@@ -110,11 +115,17 @@ class Teller:
             self._process.join()
 
     def _begin(self) -> None:
-        self._process = multiprocessing.Process(target=work, args=(self._config, os.getpid()), name="inforce-teller")
-        self._process.start()
+        process = multiprocessing.Process(target=work, args=(self._config, os.getpid()), name="inforce-teller")
+        process.start()
+        self._process = process
 
     def _again(self) -> None:
         while not self._ended.wait(AGAIN):
             if not self._process.is_alive():
-                LOG.error("teller", extra={"told": {"exit": self._process.exitcode}})
-                self._begin()
+                ended = self._process.exitcode  # 0: it was told to, as Ctrl-C tells every process
+                tell = LOG.error if ended else LOG.info
+                tell("the teller ended; starting it anew", extra={"told": {"exit": ended}})
+                try:
+                    self._begin()
+                except OSError:  # no memory, or too many processes: it is tried again, for nobody else tells
+                    LOG.error("the teller could not be started", exc_info=True)

@@ -30,6 +30,8 @@ AT_ONCE: Final = 200
 PAUSE: Final = 0.025
 """Seconds between two looks at whether anything was recorded."""
 RETRY: Final = 5.0
+LOOK: Final = timedelta(minutes=1)
+"""How long it may take to see that the log is not the one that was told to: somebody brought back a copy."""
 AHEAD: Final = timedelta(days=1)
 
 starts = lru_cache(maxsize=65536)(day_starts)
@@ -96,6 +98,22 @@ def _known(index: Index, reached: tuple[int, datetime, str | None]) -> tuple[int
     told = {"position": position, "revision": name, "found": found.id if found else None}
     LOG.error("the register is not the one that was told of before; deriving all events anew", extra={"told": told})
     return 0, None
+
+
+def untold(archive: Archive, log: Log, now: datetime) -> timedelta:
+    """For how long something is due that was not told, a revision or a day that began: nothing, or a few seconds, where
+    somebody tells; more and more where nobody does."""
+    tip, reached = archive.tip(), log.derived()
+    if tip is None:
+        return timedelta(0)
+    position, since, name = reached or (0, None, None)
+    found = archive.index.revision_of(position)
+    if found is None or name not in (found.id, None):
+        position = 0
+    waiting = [min(next_midnight(since, place) for place in JURISDICTIONS)] if since else []
+    if position < tip.position:
+        waiting.append(_at(archive.index, position + 1).recorded_at)
+    return max(now - min(waiting), timedelta(0))
 
 
 def _at(index: Index, position: int) -> Revision:
@@ -236,7 +254,7 @@ def run(
                 continue
             tick(archive, log, now, reminders, settle)
             reached = log.derived()
-            seen, wake = stamp, _wake(min(now, reached[1]) if reached else now, settle)
+            seen, wake = stamp, min(_wake(min(now, reached[1]) if reached else now, settle), now + LOOK)
         except Exception:
             LOG.error("events could not be derived; trying again", exc_info=True)
             stopped.wait(RETRY)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
+import traceback
 from functools import cache
 from typing import Any, Final
 
 import click
+from click.exceptions import Abort, Exit
 
 from guidance.errors import GuidanceError
 from guidance.later import later
@@ -36,6 +39,10 @@ COMMANDS: Final = {
 """Where each command is found, and what the list of commands says of it."""
 
 
+INTERRUPTED: Final = 130
+"""The exit code of what a person ended with Ctrl-C."""
+
+
 class Family(click.Group):
     """Our commands: errors of ours become one clear message and the exit code of their kind.
 
@@ -56,6 +63,19 @@ class Family(click.Group):
             ctx.exit(problems.problem_of(error).exit)
         except BrokenPipeError:
             ctx.exit(0)
+        except KeyboardInterrupt:
+            click.echo("inforce: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except (OSError, sqlite3.Error) as error:
+            click.echo(f"inforce: {error}", err=True)
+            ctx.exit(problems.NOT_READY.exit)
+        except (click.ClickException, Exit, Abort):
+            raise
+        except Exception:
+            click.echo(
+                f"{traceback.format_exc()}inforce: a fault of ours; please report it with what stands above", err=True
+            )
+            ctx.exit(problems.FAILED.exit)
 
 
 @cache
@@ -80,5 +100,6 @@ def main() -> None:
     """What guidance on medicines is in force on any day, as known on any other day, and what changed.
 
     Exit codes: 0 done; 1 check found something odd with --strict; 2 input that cannot be understood; 3 not found;
-    4 at odds with what is recorded; 5 the register cannot be used; 6 verification failed; 70 a fault of ours.
+    4 at odds with what is recorded; 5 the register cannot be used; 6 verification failed; 70 a fault of ours;
+    130 ended with Ctrl-C.
     """

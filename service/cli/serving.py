@@ -7,7 +7,7 @@ import click
 from guidance import severity
 from guidance.archive import Archive
 from guidance.later import later
-from service import config, server
+from service import config, logs, server
 from service.app import load
 from service.cli.options import taking
 from service.cli.telling import ready_to_tell
@@ -42,6 +42,7 @@ def demo(**given: str | None) -> None:
 
 
 def _serve(settings: Config) -> None:
+    logs.start(settings.log_level)
     severity.chosen(settings.severity_file)
     archive = Archive(settings.data)
     archive.recover()
@@ -49,6 +50,6 @@ def _serve(settings: Config) -> None:
     archive.close()
     if settings.deliver:
         ready_to_tell(settings)
-    server.check_place(settings)
-    click.echo(f"serving {settings.data} on http://{settings.host}:{settings.port}", err=True)
+    place = server.check_place(settings)
+    click.echo(f"serving {settings.data} on http://{f'[{place}]' if ':' in place else place}:{settings.port}", err=True)
     server.serve(settings, load, Teller(settings) if settings.deliver else None)

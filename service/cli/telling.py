@@ -11,13 +11,16 @@ from service.config import Config
 
 
 def ready_to_tell(settings: Config) -> None:
-    """Read what delivering depends on and bring the tables to the newest schema, so that a mistake is told at once."""
+    """Read what delivering depends on and bring the tables to the newest schema, so that a mistake is told at once; so
+    are secrets that no key opens."""
     delivery.terms_of(settings)
     Policy.set_by(settings)
-    signing.vault(settings)
+    vault = signing.vault(settings)
+    if settings.secret_key_file or signing.key_path(settings).exists():
+        vault.ready()
     log = state.opened(settings)
     try:
-        log.tip()
+        delivery.unopened(log, vault)
     finally:
         log.close()
 

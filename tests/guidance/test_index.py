@@ -19,7 +19,7 @@ import pytest
 
 from guidance.archive import Archive, Proposal
 from guidance.errors import StoreError, UnknownDocument, UnknownVersion
-from guidance.index import FORMAT, Index
+from guidance.index import FOREVER, FORMAT, Index
 from guidance.store import BRANCH, Act
 from tests.guidance import bodies
 from tests.guidance.tables import rows
@@ -229,6 +229,45 @@ def test_an_index_of_another_register_is_made_again(filled: Archive, corpus: Arc
     assert numbers(opened) == [1, 2, 3]
     assert [name for name, _ in opened.index.documents(3)] == [NAME]
     opened.close()
+
+
+@pytest.mark.parametrize("times", [1, FOREVER])
+def test_an_index_that_others_throw_away_while_it_is_built_never_looks_as_if_nothing_were_recorded(
+    filled: Archive, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes find the same file broken."""
+    rebuild, built = Index.rebuild, list[int]()
+
+    def disturbed(index: Index, *given: Any) -> None:
+        rebuild(index, *given)
+        built.append(1)
+        if len(built) <= times:
+            for file in files(index):
+                file.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Index, "rebuild", disturbed)
+    for file in files(filled.index):
+        file.unlink(missing_ok=True)
+    opened = Archive(filled.folder)
+    if times == 1:
+        assert numbers(opened) == [1, 2, 3]
+    else:
+        with pytest.raises(StoreError, match="was thrown away while it was being built"):
+            opened.tip()
+    opened.close()
+
+
+def test_whoever_finds_a_broken_file_leaves_the_one_that_another_has_made_since(filled: Archive) -> None:
+    assert numbers(filled) == [1, 2, 3]
+    other = Archive(filled.folder)
+    for file in files(filled.index):
+        file.unlink(missing_ok=True)
+    assert numbers(other) == [1, 2, 3]
+    made = filled.index.path.stat().st_ino
+    filled.index.discard()
+    assert filled.index.path.stat().st_ino == made
+    assert numbers(filled) == [1, 2, 3]
+    other.close()
 
 
 def test_a_store_that_was_set_back_is_followed(filled: Archive) -> None:

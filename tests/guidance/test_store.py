@@ -192,6 +192,24 @@ def test_what_a_killed_publish_left_behind_is_cleared(archive: Archive, publish:
     publish(SECOND)
 
 
+def test_what_was_left_behind_is_nobodys_business_while_another_publishes_or_nothing_may_be_written(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (archive.store.path / "HEAD.lock").write_text("left behind")
+    began = time.monotonic()
+    with archive.store.lock():
+        assert archive.recover() == ()
+    assert time.monotonic() - began < 5
+
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", denied)
+        assert archive.recover() == ()
+    assert archive.recover() == ("HEAD.lock",)
+
+
 def test_a_lock_file_left_behind_never_blocks_the_next_publish(store: Store, publish: Callable[..., str]) -> None:
     for name in ("refs/heads/main.lock", "HEAD.lock"):
         (store.path / name).write_text("left behind")

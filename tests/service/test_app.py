@@ -126,7 +126,7 @@ def test_a_query_over_the_limit_is_refused(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "inforce.example.evil.example", "", "inforce.example@evil", "[::1]", "a b"]
 )
-@pytest.mark.parametrize("address", ["/v1/rules", LEMTRADA, "/", "/healthz", "/v1/nothing"])
+@pytest.mark.parametrize("address", ["/v1/rules", LEMTRADA, "/", "/v1/nothing", "/healthz/"])
 def test_only_the_hosts_that_are_trusted_are_answered(corpus: Archive, host: str, address: str) -> None:
     client = door(corpus, trusted_hosts=("inforce.example", "localhost"))
     for named in ("inforce.example", "inforce.example:8000", "localhost"):
@@ -138,6 +138,15 @@ def test_only_the_hosts_that_are_trusted_are_answered(corpus: Archive, host: str
         refusal(response, 400, "bad-request")
 
 
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "10.0.0.7:8000", "[::1]:8000", "inforce-0.internal", "inforce.example"]
+)
+@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics"])
+def test_a_probe_is_answered_under_whatever_name_it_found_the_service(corpus: Archive, host: str, address: str) -> None:
+    client = door(corpus, trusted_hosts=("inforce.example",))
+    assert client.get(address, headers={"Host": host}).status_code == 200
+
+
 def test_an_answer_kept_for_one_host_is_not_given_to_another(corpus: Archive) -> None:
     client = door(corpus, trusted_hosts=("inforce.example",))
     for _ in range(2):
@@ -146,6 +155,29 @@ def test_an_answer_kept_for_one_host_is_not_given_to_another(corpus: Archive) ->
 
 
 # --- what must not happen --------------------------------------------------------------------------------
+
+
+def test_an_index_that_breaks_under_our_feet_is_made_again(
+    corpus: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that returns other bytes than it was given: one question fails, and says that the next one will not."""
+    archive = Archive(Path(shutil.copytree(corpus.folder, tmp_path / "data")))
+    client = door(archive, cache_bytes=0)
+    whole = client.get(LEMTRADA).data
+    archive.index.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    archive.index.sql.execute("PRAGMA cache_size=0")
+    with archive.index.path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xa5" * (archive.index.path.stat().st_size - 2 * 4096))
+    archive.index._spoken = {}
+    archive.index.sql.execute("PRAGMA shrink_memory")
+    refused = client.get(LEMTRADA)
+    refusal(refused, 503, "store-unreadable")
+    assert [line.getMessage() for line in caplog.records if line.levelno == logging.ERROR] == ["the index"]
+    assert client.get(LEMTRADA).data == whole
+    assert client.get("/readyz").status_code == 200
+    archive.close()
+
 
 HOSTILE = [
     "/v1/documents/..%2f..%2fetc%2fpasswd",

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,7 @@ from guidance.archive import Archive, Proposal
 from guidance.journal import CORPUS
 from guidance.schema import violations
 from guidance.store import Act
-from service import comparing, server
+from service import comparing, logs, server
 from service.cli import actor, main
 from service.cli.progress import Shown
 from service.config import SETTINGS, Config
@@ -62,9 +64,48 @@ def past(replayed: Archive) -> tuple[str, str]:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations with which serving began. Whoever else listens on the usual port is nobody's business here."""
     found: list[Config] = []
-    monkeypatch.setattr(server, "check_place", lambda _: None)
+    monkeypatch.setattr(server, "check_place", lambda settings: settings.host)
+    monkeypatch.setattr(logs, "start", lambda _: None)
     monkeypatch.setattr(server, "serve", lambda config, *_: found.append(config))
     return found
+
+
+# --- beside others ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked", [["rules", "--medicine", "alemtuzumab"], ["log"], ["export", "ema/lemtrada"], ["verify"]]
+)
+def test_whoever_asks_does_not_wait_for_a_publisher(corpus: Archive, at: tuple[str, str], asked: list[str]) -> None:
+    """An import may take an hour."""
+    with corpus.store.lock():
+        began = time.monotonic()
+        assert run(*asked, *at).exit_code == 0
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "told"),
+    [
+        (OSError(28, "No space left on device"), 5, "inforce: [Errno 28] No space left on device"),
+        (sqlite3.OperationalError("database or disk is full"), 5, "inforce: database or disk is full"),
+        (KeyError("what"), 70, "inforce: a fault of ours; please report it with what stands above"),
+        (KeyboardInterrupt(), 130, "inforce: interrupted"),
+    ],
+)
+def test_what_ends_a_command_has_an_exit_code_of_its_own(
+    at: tuple[str, str], failure: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback ended with 1, which is the code of `check --strict` for what merely looks odd."""
+
+    def failing(_: Archive) -> None:
+        raise failure
+
+    monkeypatch.setattr(Archive, "tip", failing)
+    monkeypatch.setattr(Archive, "seen", failing)
+    result = run("log", *at)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (code, told)
+    assert ("Traceback" in result.stderr) == (code == 70)
 
 
 # --- sides of a diff -------------------------------------------------------------------------------------
@@ -125,7 +166,7 @@ def test_the_help_lists_every_command_and_every_exit_code() -> None:
     assert result.exit_code == 0
     for command in COMMANDS:
         assert re.search(rf"^  {command} ", result.stdout, re.MULTILINE)
-    for code in ("0", "1", "2", "3", "4", "5", "6", "70"):
+    for code in ("0", "1", "2", "3", "4", "5", "6", "70", "130"):
         assert re.search(rf"\b{code} \w", result.stdout)
 
 

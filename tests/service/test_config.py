@@ -66,6 +66,17 @@ def test_yes_and_no_have_four_spellings_each(setting: Setting) -> None:
 
 def test_hosts_are_separated_by_commas() -> None:
     assert config.load({"trusted_hosts": "a.example, b.example,"}, {}).trusted_hosts == ("a.example", "b.example")
+    every = "register.example,.example,10.0.0.7,[::1],localhost,büro.example"
+    assert config.load({"trusted_hosts": every}, {}).trusted_hosts == tuple(every.split(","))
+
+
+@pytest.mark.parametrize(
+    "host", ["https://a.example", "a.example/", "a.example:8000", "a b", "::1", "*.example", "a..b"]
+)
+def test_what_can_be_the_host_of_no_request_is_refused(host: str) -> None:
+    """Taken as it is, it would have every request refused."""
+    with pytest.raises(BadParameter, match=r"--trusted-hosts: .* is not the name of a host"):
+        config.load({"trusted_hosts": f"b.example,{host}"}, {})
 
 
 def test_days_of_reminders_are_numbers_within_their_bounds() -> None:

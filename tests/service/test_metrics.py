@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from guidance.archive import Archive
+from guidance.archive import Archive, Proposal
+from guidance.store import Act
 from service import subscriptions, ticker
 from service.addresses import Policy
-from service.delivery import Terms, Worker, schedule_of
+from service.delivery import Terms, Worker, fan_out, schedule_of
 from service.subscriptions import EXTENSION, Push
-from tests.service.doors import NOW, door
+from tests.guidance import bodies
+from tests.service.doors import NOW, Hands, door
 from tests.service.receiver import receiving
+from tests.service.samples import Told
 
 LINE = re.compile(r'([a-z_]+)(?:\{([a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*)\})? (-?[0-9.]+(?:e[+-]?[0-9]+)?)')
 
@@ -67,6 +71,57 @@ def test_what_is_behind_is_told_of_each_subscription_without_its_address(client:
     assert after['inforce_deliveries{state="accepted"}'] == len(receiver.requests)
     assert after['inforce_attempts{status="204"}'] == len(receiver.events)
     assert after["inforce_derived_seconds"] == NOW.timestamp()
+
+
+def test_what_is_due_and_told_by_nobody_is_told_by_a_figure(
+    corpus: Archive, act: Callable[..., Act], tmp_path: Path
+) -> None:
+    """The figure to be woken by: alerts that never come are told by nothing else."""
+    kept = shutil.ignore_patterns("state.sqlite*", "secret.key")
+    archive = Archive(Path(shutil.copytree(corpus.folder, tmp_path / "data", ignore=kept)))
+    tip = archive.tip()
+    assert tip
+    hands = Hands(tip.recorded_at + timedelta(minutes=7))
+    client = door(archive, hands)
+    log = client.application.extensions[EXTENSION].state
+    first = archive.index.revision_of(1)
+    assert first
+    assert figures(client)["inforce_untold_seconds"] == (hands.now - first.recorded_at).total_seconds()
+    ticker.tick(archive, log, hands.now)
+    assert figures(client)["inforce_untold_seconds"] == 0
+    archive.publish([Proposal(bodies.document())], act(), hands.now)
+    hands.turn(minutes=5)
+    assert figures(client)["inforce_untold_seconds"] == 300
+    ticker.tick(archive, log, hands.now)
+    assert figures(client)["inforce_untold_seconds"] == 0
+    hands.turn(days=2)
+    assert 24 * 3600 < figures(client)["inforce_untold_seconds"] < 2 * 24 * 3600
+    hands.turn(days=-3)
+    assert figures(client)["inforce_untold_seconds"] == 0
+    log.close()
+    archive.close()
+
+
+def test_what_is_due_and_sent_by_nobody_is_told_by_a_figure(corpus: Archive, tmp_path: Path) -> None:
+    hands = Hands()
+    client = door(corpus, hands, state=f"sqlite:///{tmp_path / 'state.sqlite'}")
+    push: Push = client.application.extensions[EXTENSION]
+    policy = Policy.of(["127.0.0.1"], plain_http=True)
+    worker = Worker(push.state, push.vault, policy, Terms(schedule_of("1h")))
+    with receiving() as receiver:
+        made, _ = subscriptions.create(push.state, push.vault, policy, "owner", {"url": receiver.url})
+        worker.drain()
+        push.state.append([Told("evt-1", "ema/one")])
+        fan_out(push.state)
+        hands.turn(minutes=2)
+        assert figures(client)["inforce_unsent_seconds"] == 120
+        subscriptions.pause(push.state, "owner", made.id)
+        assert figures(client)["inforce_unsent_seconds"] == 0
+        subscriptions.resume(push.state, "owner", made.id)
+        worker.drain()
+        assert figures(client)["inforce_unsent_seconds"] == 0
+    worker.close()
+    push.state.close()
 
 
 def test_answers_are_counted_by_door_and_those_who_wait_apart(client: FlaskClient) -> None:

@@ -6,18 +6,23 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from guidance.archive import Archive
+from service.config import Config
+from service.server import check_place
 
 LEMTRADA = "/v1/documents/ema/lemtrada?on=2020-01-15"
 PATIENCE = 120.0
@@ -42,13 +47,18 @@ class Running(NamedTuple):
 @pytest.fixture(scope="module")
 def running(corpus: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`inforce serve`, ready to answer; its log lies in a file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with serving(
+        corpus.folder, tmp_path_factory.mktemp("log") / "log", "--trusted-hosts", "inforce.example"
+    ) as started:
+        yield started
+
+
+@contextmanager
+def serving(data: Path, written: Path, *more: str) -> Iterator[Running]:
+    port = free_port()
     inforce = str(Path(sys.executable).with_name("inforce"))
-    words = ["--data", str(corpus.folder), "--port", str(port), "--https", "yes", "--trusted-hosts", "inforce.example"]
+    words = ["--data", str(data), "--port", str(port), "--https", "yes", *more]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INFORCE_")}
-    written = tmp_path_factory.mktemp("log") / "log"
     with written.open("wb") as log:
         process = subprocess.Popen([inforce, "serve", *words], stderr=log, env=environment)
     started = Running(process, port, written)
@@ -58,6 +68,20 @@ def running(corpus: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether it holds before patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return holds()
 
 
 def _wait(started: Running) -> None:
@@ -133,6 +157,16 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(running: Runnin
     assert running.ask(LEMTRADA)[0] == 200
 
 
+def test_the_health_check_of_the_image_holds_for_a_service_that_trusts_its_public_name_only(running: Running) -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text("utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    words = [sys.executable, *json.loads(command)[1:]]
+    elsewhere = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    for port, status in ((running.port, 0), (9, 1)):
+        environment = {**os.environ, **elsewhere, "INFORCE_PORT": str(port)}
+        assert subprocess.run(words, env=environment, capture_output=True, check=False).returncode == status
+
+
 def test_many_idle_connections_keep_nobody_waiting(running: Running) -> None:
     idle = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(100)]
     try:
@@ -168,9 +202,86 @@ def _serve(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_stops_when_it_is_told_to(running: Running) -> None:
     running.ask("/v1/nothing/more")
-    running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(PATIENCE) == 0
+    assert until(lambda: json.loads(running.ask("/v1/events")[2])["tip"] > 0)
+    tip = json.loads(running.ask("/v1/events")[2])["tip"]
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(running.ask, f"/v1/events?after={tip}&wait=60")
+        time.sleep(1)
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+        assert time.monotonic() - began < 9, "whoever waits for events held the service up"
+        assert (waiting.result()[0], json.loads(waiting.result()[2])["next_after"]) == (200, tip)
     first, *lines = running.log.read_text("utf-8").splitlines()
     assert re.fullmatch(r"serving \S+ on http://127\.0\.0\.1:[0-9]+", first)
     assert {json.loads(line)["message"] for line in lines} == {"request"}
-    assert json.loads(lines[-1])["path"] == "/v1/nothing/more"
+    assert "/v1/nothing/more" in [json.loads(line)["path"] for line in lines]
+
+
+@pytest.fixture
+def data(corpus: Archive, tmp_path: Path) -> Path:
+    kept = shutil.ignore_patterns("state.sqlite*", "secret.key")
+    return Path(shutil.copytree(corpus.folder, tmp_path / "data", ignore=kept))
+
+
+def test_what_is_killed_is_started_anew_and_the_log_says_so(data: Path, tmp_path: Path) -> None:
+    with serving(data, tmp_path / "log") as started:
+        teller, worker = children(started)
+        os.kill(teller, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+        assert until(lambda: len(set(children(started)) - {teller, worker}) == 2)
+        _wait(started)
+        _, *lines = started.log.read_text("utf-8").splitlines()
+        told = [json.loads(line) for line in lines if json.loads(line)["level"] == "error"]
+    assert {line["message"]: line.get("exit") for line in told} == {
+        "the teller ended; starting it anew": -signal.SIGKILL,
+        "Unexpected exit from worker-1": None,
+    }
+
+
+TWICE = """
+import os, signal, time
+from service import app
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+app._until_told(os.getppid(), lambda: print("told", flush=True))
+for number in (signal.SIGINT, signal.SIGTERM):
+    os.kill(os.getpid(), number)
+    time.sleep(0.5)
+"""
+
+
+def test_a_worker_that_is_told_to_end_twice_takes_it_as_quietly_as_once() -> None:
+    """Ctrl-C goes to every process, and the service then tells its own once more."""
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\ntold\n", "")
+
+
+def test_workers_go_with_their_service(data: Path, tmp_path: Path) -> None:
+    with serving(data, tmp_path / "log") as started:
+        left = children(started)
+        started.process.kill()
+        assert until(lambda: not any(Path(f"/proc/{one}").exists() for one in left))
+
+
+def test_workers_that_cannot_start_end_the_service_and_the_log_says_why(data: Path, tmp_path: Path) -> None:
+    with serving(data, tmp_path / "log") as started:
+        _, worker = children(started)
+        (data / "register.git").rename(data / "elsewhere")
+        os.kill(worker, signal.SIGKILL)
+        assert started.process.wait(PATIENCE) == 70
+        lines = started.log.read_text("utf-8").splitlines()
+    assert lines[-1] == "inforce: workers end as soon as they are started; the log says why"
+    told = [json.loads(line) for line in lines[1:-1]]
+    assert any("there is no register in" in line.get("traceback", "") for line in told)
+
+
+def children(started: Running) -> list[int]:
+    """The teller, then the worker, while the first of each live."""
+    tasks = Path(f"/proc/{started.process.pid}/task").iterdir()  # each thread has the processes that it started
+    return [int(one) for task in sorted(tasks) for one in (task / "children").read_text("ascii").split()]
+
+
+def test_a_name_to_listen_on_is_one_of_its_addresses() -> None:
+    assert check_place(Config(host="localhost", port=free_port())) in ("127.0.0.1", "::1")
+    assert check_place(Config(host="127.0.0.1", port=free_port())) == "127.0.0.1"

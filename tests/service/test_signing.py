@@ -87,6 +87,18 @@ def test_keys_are_read_from_a_setting() -> None:
         with pytest.raises(BadParameter) as caught:
             keys_of(wrong)
         assert wrong not in str(caught.value)
+    for none in ("", " , ", ","):
+        with pytest.raises(BadParameter, match=r"--secret-key: '\(hidden\)' is not base64 of 32 bytes"):
+            keys_of(none)
+
+
+def test_a_key_file_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name in ("empty", "bytes", ".", "nowhere/secret.key"):
+        with pytest.raises(BadParameter) as caught:
+            key_file(tmp_path / name)
+        assert str(tmp_path) in str(caught.value)
 
 
 def test_a_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select, text
 
+from guidance.errors import StoreUnreadable
 from guidance.model import Json
 from service import migrations
 from service.state import DELIVERY, EVENT, LANE, METADATA, NEWEST, SUBSCRIPTION, Queued, State, instant, stamp
@@ -193,6 +195,48 @@ def test_tables_of_an_earlier_release_are_brought_along_with_what_they_hold(url:
     assert state.derived() == (8, datetime(2020, 1, 2, tzinfo=UTC), "a" * 40)
     with state.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    state.close()
+
+
+def test_tables_of_a_newer_release_are_left_alone(url: str) -> None:
+    older = State(url)
+    older.tip()
+    older.close()
+    plain = State(url)
+    with plain.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num='9999'"))
+    with pytest.raises(StoreUnreadable, match="a newer release has changed its tables"):
+        plain.tip()
+    plain.close()
+
+
+def test_a_file_that_is_no_database_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").write_bytes(b"\xa5" * 8192)
+    state = State(tmp_path / "state.sqlite")
+    with pytest.raises(StoreUnreadable, match="its database is broken"):
+        state.tip()
+    state.close()
+
+
+def test_a_file_that_was_replaced_or_deleted_is_left_for_what_lies_there_now(tmp_path: Path) -> None:
+    """Somebody brings a copy back while the service runs: what is written to the file that is gone nobody would see."""
+    state, other = State(tmp_path / "state.sqlite"), State(tmp_path / "other.sqlite")
+    state.append([Told("evt-1"), Told("evt-2")])
+    other.append([Told("evt-3")])
+    other.close()
+    (tmp_path / "other.sqlite").replace(tmp_path / "state.sqlite")
+    for left in ("state.sqlite-wal", "state.sqlite-shm"):
+        (tmp_path / left).unlink(missing_ok=True)
+    assert state.tip() == 1
+    for file in tmp_path.glob("state.sqlite*"):
+        file.unlink()
+    with suppress(StoreUnreadable):
+        state.tip()
+    assert state.tip() == 0
+    assert state.append([Told("evt-4")]) == [1]
+    seen = State(tmp_path / "state.sqlite")
+    assert seen.tip() == 1
+    seen.close()
     state.close()
 
 

@@ -19,6 +19,7 @@ from guidance.errors import BadParameter, NoRegister, StoreUnreadable
 from guidance.store import Act
 from service import config, signing, subscriptions, teller
 from service.addresses import Policy
+from service.cli.telling import ready_to_tell
 from service.delivery import Terms, Worker, schedule_of
 from service.signing import Vault
 from service.state import State, opened
@@ -85,6 +86,68 @@ def test_a_teller_whose_service_is_gone_goes_too() -> None:
     assert other.is_set()
     stopped.set()
     watching.join(10)
+
+
+def test_a_teller_that_cannot_be_started_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no memory or no room for a process: as long as nobody tells, alerts do not come."""
+    begun: list[int] = []
+
+    class Failing:
+        exitcode = -9
+
+        def __init__(self, **_: object) -> None: ...
+
+        def start(self) -> None:
+            begun.append(len(begun))
+            if len(begun) in (2, 3):
+                raise OSError(11, "Resource temporarily unavailable")
+
+        def is_alive(self) -> bool:
+            return len(begun) > 3
+
+        def terminate(self) -> None: ...
+
+        def join(self, _: float) -> None:
+            begun.clear()
+
+    monkeypatch.setattr(teller, "AGAIN", 0.01)
+    monkeypatch.setattr(teller.multiprocessing, "Process", Failing)
+    with teller.Teller(config.load({}, {})):
+        deadline = time.monotonic() + 10
+        while len(begun) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert begun == [0, 1, 2, 3]
+
+
+def test_a_mistake_in_what_delivering_depends_on_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("no certificate")
+    (tmp_path / "data").mkdir()
+    for wrong, named in (
+        ({"secret_key": ","}, "--secret-key"),
+        ({"secret_key_file": str(tmp_path / "no.pem")}, "no.pem"),
+        ({"secret_key_file": str(tmp_path)}, "--secret-key-file"),
+        ({"outgoing_ca": str(tmp_path / "no.pem")}, "--outgoing-ca"),
+    ):
+        with pytest.raises(BadParameter, match=named):
+            ready_to_tell(config.load({"data": str(tmp_path / "data"), **wrong}, {}))
+    (tmp_path / "data" / "secret.key").write_text("short\n")
+    with pytest.raises(BadParameter, match=r"secret\.key"):
+        ready_to_tell(config.load({"data": str(tmp_path / "data")}, {}))
+
+
+def test_secrets_that_no_key_opens_are_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that was brought back without its key: nothing can be sent, and nobody should have to wait for it."""
+    settings = config.load({"data": str(tmp_path), "secret_key_file": str(tmp_path / "first.key")}, {})
+    log = opened(settings)
+    asked = {"url": "https://hooks.example/", "filter": {}}
+    made, _ = subscriptions.create(log, signing.vault(settings), Policy.set_by(settings), "owner", asked)
+    log.close()
+    ready_to_tell(settings)
+    assert not caplog.records
+    ready_to_tell(config.load({"data": str(tmp_path)}, {}))
+    (record,) = caplog.records
+    assert record.__dict__["told"]["subscription"] == made.id
+    assert "a key that is not configured" in record.__dict__["told"]["why"]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "unheard-of://x", "oracle://x/y"])

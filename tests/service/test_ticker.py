@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from guidance.archive import Archive, Proposal
 from guidance.errors import ActRefused, InvalidDocument
 from guidance.store import Act
 from service import ticker
-from service.state import DERIVED, State, stamp
+from service.state import DERIVED, EVENT, State, stamp
 from tests.guidance import bodies
 from tests.service.databases import KINDS, database
 from tests.service.samples import Told
@@ -319,6 +320,34 @@ def test_a_running_ticker_tells_of_a_day_once_whoever_was_recording_is_done_thou
             assert not log.wait(4, 0.5)
         assert log.wait(4, 20)
         assert told(log)[-1]["kind"] == "in-force"
+    finally:
+        stopped.set()
+        running.join(20)
+
+
+def test_a_running_ticker_sees_that_an_older_copy_of_the_log_was_brought_back(
+    archive: Archive, log: State, act: Acts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing is recorded and no day begins: what was told is told again, under the same ids."""
+    monkeypatch.setattr(ticker, "LOOK", timedelta(milliseconds=200))
+    published(archive, act, "2020-01-16")
+    hands = [datetime(2020, 1, 15, 22, tzinfo=UTC)]
+    stopped = threading.Event()
+    running = threading.Thread(target=ticker.run, args=(archive, log, lambda: hands[0], stopped))
+    running.start()
+    try:
+        assert log.wait(3, 20)
+        deadline = time.monotonic() + 20
+        while log.derived() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        before = told(log)
+        with log.writing() as connection:
+            connection.execute(EVENT.delete())
+            connection.execute(DERIVED.delete())
+        hands[0] += timedelta(seconds=1)
+        while log.tip() < 4 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert told(log) == before
     finally:
         stopped.set()
         running.join(20)
