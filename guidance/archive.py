@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from guidance import acts, transfer
 from guidance.acts import Outcome
+from guidance.building import Progress, quiet
 from guidance.errors import (
     ActRefused,
     GuidanceError,
@@ -28,7 +29,7 @@ from guidance.errors import (
     UnknownRevision,
     Violation,
 )
-from guidance.index import Index, Progress, quiet
+from guidance.index import Index
 from guidance.model import Document, Json, Revision, canonical
 from guidance.register import Register
 from guidance.schema import check_document, check_size, check_version

@@ -12,8 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from guidance.building import Progress, quiet
 from guidance.errors import GuidanceError, StoreError, StoreUnreadable, Tampered
-from guidance.index import Index, Progress, quiet
+from guidance.index import Index
 from guidance.model import canonical, sha256
 from guidance.schema import check_document, check_version_fast, read
 from guidance.store import Recorded, Store, path_of

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from guidance.archive import Archive, Proposal, Receipt
+from guidance.building import Progress, quiet
 from guidance.errors import ActRefused, BadJson
-from guidance.index import Progress, quiet
 from guidance.model import Json
 from guidance.schema import check, read
 from guidance.store import Act

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from guidance.errors import BadParameter, UnknownRevision
-from guidance.index import Index, connected
+from guidance.index import Index
+from guidance.lookup import connected
 from guidance.model import Document, Revision
 
 FORMAT: Final = "1"

@@ -11,15 +11,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import orjson
 
 from guidance import acts
+from guidance.building import Build, Progress
 from guidance.derived import History
 from guidance.errors import BadInput, BadJson, GuidanceError, InvalidDocument, UnknownDocument, Violation
-from guidance.index import Build, Index, Progress
+from guidance.index import Index
 from guidance.model import CANONICAL, Document, Json, Revision, Version, canonical
 from guidance.schema import check, check_document_fast, check_size, check_version_fast, read_long
 from guidance.store import Act, Entry, Store, Stream, subject_of
@@ -254,7 +256,7 @@ class Import:
 
     def _index(self, name: str, read: Callable[[int], Json]) -> None:
         history = self.histories.pop(name, None)
-        if history is not None and self.build.keep:
+        if history is not None and self.build.place:
             self.build.document(name, history, read)
 
     def _decided(self, name: str, bodies: dict[int, Json]) -> list[_Line]:
@@ -310,7 +312,7 @@ def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: date
     Raises InvalidDocument with every violation of every file, BadJson where there is nothing to read.
     """
     tip = index.catch_up(store)
-    with Build(index, keep=tip is None) as build:
+    with Build(index.path, None if tip else partial(index.replace, store=None)) as build:
         with store.stream(lock, tip, now, bulk=True) as stream:
             importing = Import(index, act, stream, build, tip)
             for count, piece in enumerate(pieces(source), start=1):
@@ -319,7 +321,7 @@ def run(store: Store, index: Index, lock: int, source: Path, act: Act, now: date
                     progress("reading", count, 0)
             count = importing.finish(progress)
             progress("waiting for git to write", 0, 0)
-        if build.keep:
+        if build.place:
             ids = store.revisions()
             for position, (name, (done, seconds)) in enumerate(zip(ids, importing.committed, strict=True), start=1):
                 build.revision(_revision(name, position, done, seconds))

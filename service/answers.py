@@ -16,7 +16,7 @@ import orjson
 from guidance.archive import Archive
 from guidance.derived import FOREVER, Row
 from guidance.errors import UnknownAuthority, UnknownDocument, UnknownMedicine, UnknownRevision
-from guidance.index import Awaiting, OnDay, home_of
+from guidance.lookup import Awaiting, OnDay, home_of
 from guidance.model import Json, Period, Revision, instant_text, sha256
 from guidance.register import IN_FORCE, Span, applying, scope, stretches
 from guidance.search import as_json

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from guidance import index, store
+from guidance import building, index, store
 from guidance.archive import Archive, Proposal
 from guidance.errors import StoreError
 from guidance.store import SETTINGS, Act
@@ -120,7 +120,7 @@ def test_a_retry_is_answered_only_after_what_it_names_has_been_synced(
 
 
 def test_an_index_build_that_fails_at_once_lets_its_lock_go(begun: Archive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(index, "TABLES", "CREATE TABLE (")
+    monkeypatch.setattr(building, "TABLES", "CREATE TABLE (")
     with pytest.raises(sqlite3.OperationalError):
         begun.index.rebuild(begun.store)
     monkeypatch.undo()
@@ -128,14 +128,14 @@ def test_an_index_build_that_fails_at_once_lets_its_lock_go(begun: Archive, monk
 
 
 def test_a_rebuild_never_puts_an_older_state_in_place(begun: Archive, monkeypatch: pytest.MonkeyPatch):
-    held = index._read_all
+    held = index.read_all
 
     def published_meanwhile(*arguments: object) -> None:
         held(*arguments)
         body = material.version(material.PROBE, 2, "published while the index was being made")
         begun.publish([Proposal(body)], material.act(), material.now())
 
-    monkeypatch.setattr(index, "_read_all", published_meanwhile)
+    monkeypatch.setattr(index, "read_all", published_meanwhile)
     begun.index.rebuild(begun.store)
     tip = begun.index.tip()
     assert tip is not None

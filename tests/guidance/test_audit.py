@@ -15,9 +15,10 @@ import pytest
 from guidance import audit
 from guidance.archive import Archive, Proposal
 from guidance.audit import verify
+from guidance.building import quiet
 from guidance.derived import FOREVER
 from guidance.errors import StoreBusy, StoreUnreadable, Tampered
-from guidance.index import Index, quiet
+from guidance.index import Index
 from guidance.model import canonical
 from guidance.store import BRANCH, Act, Entry, Store, path_of
 from tests.guidance import bodies

@@ -18,8 +18,10 @@ import orjson
 import pytest
 
 from guidance.archive import Archive, Proposal
+from guidance.building import FORMAT
+from guidance.derived import FOREVER
 from guidance.errors import StoreError, UnknownDocument, UnknownVersion
-from guidance.index import FOREVER, FORMAT, Index
+from guidance.index import Index
 from guidance.store import BRANCH, Act
 from tests.guidance import bodies
 from tests.guidance.tables import rows
