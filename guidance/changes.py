@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
-import jsonpatch
-import orjson
-
-from guidance.errors import BadParameter, GuidanceError, InvalidDocument, Violation
-from guidance.later import later
-from guidance.model import Json, canonical
+from guidance.errors import BadParameter, InvalidDocument, Unaccounted, Violation
+from guidance.fields import Field, Presence, fields_beside, fields_between, same
+from guidance.model import Body, Json, canonical
 from guidance.redline import Segment, moved, redline
 from guidance.severity import (
     TABLE,
-    Body,
     Effect,
     Finding,
     Pair,
@@ -35,36 +30,7 @@ from guidance.severity import (
 
 Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
 Subject = Literal["rule", "version", "document"]
-Presence = Literal["changed", "added", "removed", "reordered"]
 Question = Literal["versions", "in-force", "revisions", "corrections"]
-
-
-class Unaccounted(GuidanceError):
-    """Two states differ in something that no change accounts for. It is never shown as "no changes"."""
-
-    def __init__(self, subject: str, why: str) -> None:
-        self.subject, self.why = subject, why
-        super().__init__(f"{subject}: {why}")
-
-
-class Field(NamedTuple):
-    """One member that differs. `change` says whether it was there at all: null is a value, absence is none.
-
-    The pointer is a JSON pointer in which an item of a list stands under what identifies it, not under its place:
-    /population/include/stroke/text, /thresholds/prior-dmts/value. Where a list was reordered, old and new are the
-    identities in order.
-    """
-
-    pointer: str
-    change: Presence
-    old: Json = None
-    new: Json = None
-
-    @property
-    def member(self) -> str:
-        """The member of the rule or version that it lies in; empty for the whole."""
-        name = self.pointer.split("/", 2)[1] if self.pointer else ""
-        return name.replace("~1", "/").replace("~0", "~") if "~" in name else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +141,7 @@ def compare(
     known; `backward` says that `new` was recorded before `old`. Raises BadParameter for two documents, InvalidDocument
     for a rule id that stands twice, and Unaccounted where the sides differ in something that cannot be shown.
     """
-    document = _document(old, new)
+    document = one_document(old, new)
     sides = _side(old, asked[0], hashes[0]), _side(new, asked[1], hashes[1])
     aligned = _aligned(old or {}, new or {}, _time(old, new, question, asked, backward))
     found: tuple[Change, ...] = ()
@@ -266,7 +232,7 @@ def _digest(body: Body) -> str:
     return sha256(canonical(body)).hexdigest()
 
 
-def _document(old: Body | None, new: Body | None) -> str | None:
+def one_document(old: Body | None, new: Body | None) -> str | None:
     names = [str(body["document"]) for body in (old, new) if body is not None]
     if len(set(names)) > 1:
         raise BadParameter("document", names[1], f"is another document than {names[0]}; compare versions of one")
@@ -314,7 +280,7 @@ class _Aligned(NamedTuple):
 
 
 def _aligned(before: Body, after: Body, time: _Time) -> _Aligned:
-    old, new = _by_id(before), _by_id(after)
+    old, new = rules_by_id(before), rules_by_id(after)
     shared = moved([rule for rule in old if rule in new], [rule for rule in new if rule in old])
     links = sorted({*_links(new, old), *((was, now) for now, was in _links(old, new))})
     successors: dict[str, list[str]] = {}
@@ -325,7 +291,7 @@ def _aligned(before: Body, after: Body, time: _Time) -> _Aligned:
     return _Aligned(before, after, time, old, new, shared, successors, predecessors)
 
 
-def _by_id(body: Body) -> dict[str, Body]:
+def rules_by_id(body: Body) -> dict[str, Body]:
     found: dict[str, Body] = {}
     for place, rule in enumerate(body.get("rules", ())):
         if rule["id"] in found:
@@ -347,7 +313,7 @@ def _in_rules(aligned: _Aligned, table: Table) -> Iterator[Change]:
     new_places = {name: place for place, name in enumerate(aligned.new, start=1)}
     for name in _reading_order(aligned):
         old, new = aligned.old.get(name), aligned.new.get(name)
-        if old and new and name not in aligned.moved and _same(old, new):
+        if old and new and name not in aligned.moved and same(old, new):
             continue
         yield _in_rule(old, new, aligned, table)._replace(
             old_place=old_places.get(name),
@@ -518,7 +484,7 @@ def _beside(subject: Subject, old: Body | None, new: Body | None, table: Table) 
     names = [name for name in _MEMBERS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - {*_MEMBERS, "rules"})
     fields: dict[str, list[Field]] = {}
-    for one in _fields(_beside_rules(old), _beside_rules(new), _told):
+    for one in fields_beside(_beside_rules(old), _beside_rules(new)):
         fields.setdefault(one.member, []).append(one)
     for name in names:
         if name in fields:
@@ -554,169 +520,6 @@ def _of_member(subject: Subject, name: str, fields: tuple[Field, ...], old: Body
         segments=redline(old[name], new[name]) if is_text else (),
         effects=judged(findings, [], table),
     )
-
-
-# --- fields, by DeepDiff ---------------------------------------------------------------------------------
-
-
-_ORDER: Final = "/\0"
-"""Where the order of a list's items stands, below the list. No member or id is named so."""
-
-_IDENTITY: Final[Mapping[str, Sequence[str]]] = {
-    "include": ("id",),
-    "exclude": ("id",),
-    "setting": ("id",),
-    "sources": ("id",),
-    "thresholds": ("what",),
-    "medicines": ("inn",),
-    "codes": ("system", "code"),
-    "commencements": ("jurisdictions",),
-    "milestones": ("act", "by", "jurisdiction", "date"),
-}
-"""What identifies the items of a list, by the member that holds it. A text identifies itself."""
-
-Parts = dict[str, Json]
-"""What differs on one side, by pointer."""
-
-
-def fields_between(old: Body, new: Body) -> tuple[Field, ...]:
-    """Every member that differs between two rules, by pointer.
-
-    A member that is a leaf, or stands on one side, differs as a whole; inside the others DeepDiff looks.
-    """
-    return _fields(old, new, _seen)
-
-
-def _fields(old: Body, new: Body, pointers: Callable[[Parts, Parts], Iterable[str]]) -> tuple[Field, ...]:
-    """Every member that differs, by pointer; `pointers` names the parts that differ in what is not told whole."""
-    found: list[Field] = []
-    before: Parts = {}
-    after: Parts = {}
-    for name in old.keys() | new.keys():
-        if name not in old or name not in new:
-            found.append(_whole(name, _step(name), old, new))
-        elif not _same(old[name], new[name]):
-            if _alike(old[name], new[name]):
-                _part(_step(name), name, old[name], new[name], before, after)
-            else:
-                found.append(_whole(name, _step(name), old, new))
-    if before or after:
-        found.extend(filter(None, [_field(pointer, before, after) for pointer in pointers(before, after)]))
-    return tuple(sorted(found, key=itemgetter(0)))
-
-
-def _whole(name: str, pointer: str, old: Body, new: Body) -> Field:
-    """What stands under a name on either side, as one field."""
-    if name not in old:
-        return Field(pointer, "added", new=new[name])
-    if name not in new:
-        return Field(pointer, "removed", old=old[name])
-    return Field(pointer, "changed", old[name], new[name])
-
-
-def _step(name: str) -> str:
-    """One step of a JSON pointer."""
-    return f"/{name.replace('~', '~0').replace('/', '~1')}" if "~" in name or "/" in name else f"/{name}"
-
-
-def _seen(before: Parts, after: Parts) -> set[str]:
-    """Where DeepDiff sees a difference. Its report, applied to the one side, must give the other; else Unaccounted."""
-    old, new = ({pointer: _spelled(value) for pointer, value in side.items()} for side in (before, after))
-    pointers: set[str] = later("guidance.deep:differing")(old, new)
-    _account(old, new, pointers)
-    return pointers
-
-
-def _told(before: Parts, after: Parts) -> Iterable[str]:
-    """Every part that was put there, all of which differ."""
-    return before | after
-
-
-def _part(at: str, name: str, old: Json, new: Json, before: Parts, after: Parts) -> None:
-    """Put in `before` and `after` what differs; what stands on one side only, or is of two types, as a whole."""
-    listed = type(old) is list
-    olds, news = (_by_identity(name, old), _by_identity(name, new)) if listed else (old, new)
-    for key, value in olds.items():
-        if key not in news:
-            before[at + _step(key)] = value
-        elif not _same(value, news[key]):
-            pointer = at + _step(key)
-            if _alike(value, news[key]):
-                _part(pointer, name if listed else key, value, news[key], before, after)
-            else:
-                before[pointer], after[pointer] = value, news[key]
-    after.update((at + _step(key), value) for key, value in news.items() if key not in olds)
-    if listed and [*olds] != [*news]:
-        before[at + _ORDER], after[at + _ORDER] = [*olds], [*news]
-
-
-def _same(old: Json, new: Json) -> bool:
-    """Whether two values are the same JSON, in which true, 1 and 1.0 differ, as they do not in Python."""
-    if type(old) is str or type(new) is str:
-        return bool(old == new)
-    return orjson.dumps(old) == orjson.dumps(new) or (bool(old == new) and canonical(old) == canonical(new))
-
-
-def _alike(old: Json, new: Json) -> bool:
-    """Whether two values are both objects or both lists."""
-    return isinstance(old, dict | list) and type(old) is type(new)
-
-
-def _by_identity(name: str, items: Sequence[Json]) -> dict[str, Json]:
-    """The items of a list, the member of that name, each by what identifies it."""
-    return dict(zip(_keys(name, items), items, strict=True))
-
-
-def _spelled(value: Json) -> str:
-    """Canonical JSON, in which true, 1 and 1.0 differ.
-
-    Without the line end, since DeepDiff sets texts of several lines side by side at a cost.
-    """
-    return canonical(value)[:-1].decode()
-
-
-def _keys(name: str, items: Sequence[Json]) -> list[str]:
-    """An identity for each item, unlike any other in the list; its place where nothing identifies it."""
-    members = _IDENTITY.get(name, ())
-    keys = [item if type(item) is str else _key(item, members) or str(at) for at, item in enumerate(items)]
-    if len(set(keys)) == len(keys):
-        return keys
-    found: dict[str, None] = {}
-    for key in keys:
-        counted = (f"{key} ({count})" for count in range(2, len(keys) + 2))
-        found[key if key not in found else next(one for one in counted if one not in found)] = None
-    return list(found)
-
-
-def _key(item: Json, members: Iterable[str]) -> str:
-    if type(item) is not dict:
-        return ""
-    return " ".join([_key_part(item[member]) for member in members if member in item])
-
-
-def _key_part(part: Json) -> str:
-    return part if type(part) is str else "+".join(sorted(map(str, part))) if type(part) is list else str(part)
-
-
-def _account(before: dict[str, str], after: dict[str, str], pointers: Iterable[str]) -> None:
-    """Check that the reported differences are all there are: put in place, they make the one side the other."""
-    rebuilt = dict(before)
-    for pointer in pointers:
-        if pointer in after:
-            rebuilt[pointer] = after[pointer]
-        else:
-            del rebuilt[pointer]
-    if rebuilt != after:
-        raise Unaccounted("a rule or version", "its reported differences do not account for all that differs")
-
-
-def _field(pointer: str, before: Parts, after: Parts) -> Field | None:
-    """What a pointer leads to. An order of items that additions and removals explain is no field."""
-    if pointer.endswith(_ORDER):
-        was, now = before[pointer], after[pointer]
-        stayed = [key for key in was if key in now] == [key for key in now if key in was]
-        return None if stayed else Field(pointer.removesuffix(_ORDER), "reordered", was, now)
-    return _whole(pointer, pointer, before, after)
 
 
 # --- as JSON ---------------------------------------------------------------------------------------------
@@ -791,82 +594,3 @@ def _field_json(pointer: str, change: Presence, old: Json, new: Json) -> dict[st
 
 def _segment_json(op: str, text: str, move: int | None) -> dict[str, Json]:
     return {"op": op, "text": text} if move is None else {"op": op, "text": text, "move": move}
-
-
-# --- as a patch, RFC 6902 --------------------------------------------------------------------------------
-
-
-_RESERVED: Final = ("rules", "order", "sha256")
-
-
-def projection(body: Body) -> dict[str, Json]:
-    """A version as patches see it: its members, its rules by id, their order, and the hash of the whole."""
-    rules = _by_id(body)
-    clash = [Violation(f"/{name}", "is a name that patches use") for name in ("order", "sha256") if name in body]
-    if clash:
-        raise InvalidDocument(clash)
-    digest = sha256(canonical(body)).hexdigest()
-    return {**body, "rules": rules, "order": list(rules), "sha256": digest}
-
-
-def unprojected(projected: Mapping[str, Json]) -> dict[str, Json]:
-    """The version that a projection stands for; raises Unaccounted where its hash says another."""
-    body = {name: value for name, value in projected.items() if name not in _RESERVED}
-    rules, order = projected["rules"], projected["order"]
-    if sorted(order) == sorted(rules):
-        body["rules"] = [rules[name] for name in order]
-    if sha256(canonical(body)).hexdigest() != projected["sha256"]:
-        raise Unaccounted("a projection", f"what it holds does not hash to its sha256, {projected['sha256']}")
-    return body
-
-
-def patch(old: Body, new: Body) -> list[dict[str, Json]]:
-    """RFC 6902 operations from the projection of one version to that of another, proven by applying them.
-
-    The first tests the hash of the whole, so that a stale base fails; the order of rules is one operation. The
-    inverse is the patch the other way.
-    """
-    _document(old, new)
-    before, after = projection(old), projection(new)
-    operations = [
-        {"op": "test", "path": "/sha256", "value": before["sha256"]},
-        *_operations("", _without_rules(before), _without_rules(after)),
-        *_rule_operations(before["rules"], after["rules"]),
-    ]
-    if canonical(patched(old, operations)) != canonical(new):
-        raise Unaccounted("a patch", "applying it does not give the other side")
-    return operations
-
-
-def patched(body: Body, operations: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """A version with a patch applied; raises BadParameter where the patch was made for another base."""
-    projected = orjson.loads(canonical(projection(body)))
-    try:
-        found = jsonpatch.apply_patch(projected, list(operations), in_place=True)
-        return unprojected(found)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError) as error:
-        raise BadParameter("patch", str(error), "does not fit this version") from error
-
-
-def _without_rules(projected: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in projected.items() if name != "rules"}
-
-
-def _rule_operations(old: Mapping[str, Body], new: Mapping[str, Body]) -> Iterator[dict[str, Json]]:
-    for name in (*old, *(name for name in new if name not in old)):
-        if name in old and name in new:
-            yield from _operations(f"/rules/{name}", old[name], new[name])
-        else:
-            only_old, only_new = ({name: side[name]} if name in side else {} for side in (old, new))
-            yield from _operations("/rules", only_old, only_new)
-
-
-def _operations(at: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
-    for name in sorted(old.keys() | new.keys()):
-        path = at + _step(name)
-        if name not in new:
-            yield {"op": "remove", "path": path}
-        elif name not in old:
-            yield {"op": "add", "path": path, "value": new[name]}
-        elif canonical(old[name]) != canonical(new[name]):
-            yield {"op": "replace", "path": path, "value": new[name]}

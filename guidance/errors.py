@@ -140,6 +140,14 @@ class KeyReused(Conflict):
         super().__init__(f"the key {key!r} already stands for revision {revision}, which recorded something else")
 
 
+class Unaccounted(GuidanceError):
+    """Two states differ in something that no change accounts for. It is never shown as "no changes"."""
+
+    def __init__(self, subject: str, why: str) -> None:
+        self.subject, self.why = subject, why
+        super().__init__(f"{subject}: {why}")
+
+
 class StoreError(GuidanceError):
     """The store itself cannot be used."""
 

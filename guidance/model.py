@@ -19,6 +19,8 @@ from guidance.vocabulary import BINDING, within
 
 Json = Any
 """A decoded JSON value. Members are checked by guidance.schema before a value is made of them."""
+Body = Mapping[str, Json]
+"""A rule, a version or a document, as recorded."""
 
 SEGMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

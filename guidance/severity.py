@@ -15,12 +15,9 @@ from typing import Final, Literal, NamedTuple, get_args
 import orjson
 
 from guidance.errors import BadParameter, InvalidDocument, Violation
-from guidance.model import Json, canonical
+from guidance.model import Body, Json, canonical
 from guidance.redline import contradictions
 from guidance.schema import read
-
-Body = Mapping[str, Json]
-"""A rule, or a version, as recorded."""
 
 Severity = Literal["editorial", "minor", "major", "critical"]
 Direction = Literal["tightened", "relaxed", "neutral", "unordered"]

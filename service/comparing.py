@@ -14,6 +14,7 @@ from guidance import changes
 from guidance.changes import Diff, Question
 from guidance.errors import BadParameter, UnknownDocument
 from guidance.model import Json, Sides, canonical, day_of, sha256
+from guidance.patch import patch_between
 from guidance.register import scope, steps
 from guidance.vocabulary import within
 from service import answers, params
@@ -68,7 +69,7 @@ def patch(register: Register, name: str, given: Mapping[str, str]) -> Json:
     _, _, pairs = _asked(register, name, given)
     if len(pairs) != 1 or "document" in pairs[0].tags or pairs[0].old.body is None or pairs[0].new.body is None:
         return no_patch(given)
-    return changes.patch(pairs[0].old.body, pairs[0].new.body)
+    return patch_between(pairs[0].old.body, pairs[0].new.body)
 
 
 def sides(register: Register, name: str, given: Mapping[str, str]) -> list[Sides]:

@@ -20,9 +20,11 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from guidance import changes, deep
-from guidance.changes import Change, Diff, Unaccounted, compare, patch, patched, projection, tally, to_json, unprojected
-from guidance.errors import BadInput, BadParameter, InvalidDocument
+from guidance.changes import Change, Diff, compare, tally, to_json
+from guidance.errors import BadInput, BadParameter, InvalidDocument, Unaccounted
+from guidance.fields import fields_beside, fields_between
 from guidance.model import canonical
+from guidance.patch import patch_between, patched, projection, unprojected
 from guidance.severity import (
     KINDS,
     READINGS,
@@ -198,8 +200,8 @@ def test_every_pair_of_the_corpus_compares_both_ways_and_patches_both_ways(docum
         check(diff)
         assert diff.equal == (old == new)
         if old and new:
-            assert canonical(patched(old, patch(old, new))) == canonical(new)
-            assert canonical(patched(new, patch(new, old))) == canonical(old)
+            assert canonical(patched(old, patch_between(old, new))) == canonical(new)
+            assert canonical(patched(new, patch_between(new, old))) == canonical(old)
 
 
 # --- a diff is empty if and only if the bytes are equal -----------------------------------------------------
@@ -217,9 +219,9 @@ MEMBERS = st.dictionaries(
 @QUICK
 @given(MEMBERS, MEMBERS)
 def test_the_fields_of_a_rule_are_none_only_where_its_bytes_are_equal(old: Json, new: Json) -> None:
-    fields = changes.fields_between(old, new)
+    fields = fields_between(old, new)
     assert bool(fields) == (canonical(old) != canonical(new))
-    back = changes.fields_between(new, old)
+    back = fields_between(new, old)
     turned = {"added": "removed", "removed": "added"}
     assert {(f.pointer, turned.get(f.change, f.change)) for f in fields} == {(f.pointer, f.change) for f in back}
 
@@ -227,8 +229,8 @@ def test_the_fields_of_a_rule_are_none_only_where_its_bytes_are_equal(old: Json,
 @QUICK
 @given(MEMBERS, MEMBERS)
 def test_deepdiff_sees_exactly_what_is_told_of_the_members_beside_the_rules(old: Json, new: Json) -> None:
-    told = changes._fields(old, new, changes._told)
-    assert [repr(one) for one in told] == [repr(one) for one in changes.fields_between(old, new)]
+    told = fields_beside(old, new)
+    assert [repr(one) for one in told] == [repr(one) for one in fields_between(old, new)]
 
 
 @QUICK
@@ -236,7 +238,7 @@ def test_deepdiff_sees_exactly_what_is_told_of_the_members_beside_the_rules(old:
 def test_the_order_and_number_of_items_of_any_list_counts(old: list[str], new: list[str]) -> None:
     for member, item in (("setting", lambda name: {"id": name, "text": "x"}), ("jurisdictions", str), ("odd", list)):
         before, after = rule(**{member: [item(name) for name in old]}), rule(**{member: [item(name) for name in new]})
-        assert bool(changes.fields_between(before, after)) == (old != new)
+        assert bool(fields_between(before, after)) == (old != new)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +258,7 @@ def test_the_order_and_number_of_items_of_any_list_counts(old: list[str], new: l
 def test_values_that_look_alike_differ(old: Json, new: Json, change: str) -> None:
     before = {"id": "x"} if old is ... else {"id": "x", "odd": old}
     after = {"id": "x"} if new is ... else {"id": "x", "odd": new}
-    first = changes.fields_between(before, after)[0]
+    first = fields_between(before, after)[0]
     assert (first.pointer, first.change) == ("/odd", change)
 
 
@@ -396,8 +398,8 @@ def test_fifty_random_pairs_patch_both_ways_and_fit_the_schema() -> None:
     for _ in range(50):
         old, new, _ = random_pair(chance)
         check(compare(old, new))
-        assert canonical(patched(old, patch(old, new))) == canonical(new)
-        assert canonical(patched(new, patch(new, old))) == canonical(old)
+        assert canonical(patched(old, patch_between(old, new))) == canonical(new)
+        assert canonical(patched(new, patch_between(new, old))) == canonical(old)
 
 
 # --- kinds, moves, numbers ------------------------------------------------------------------------------------
@@ -968,7 +970,7 @@ def test_the_page_for_people_shows_every_row_of_the_table() -> None:
 
 def test_a_patch_tests_the_hash_of_its_base_first_and_sets_the_new_one() -> None:
     old, new = version(rule("a"), rule("b")), version(rule("b", modality="should"), rule("c"))
-    operations = patch(old, new)
+    operations = patch_between(old, new)
     assert operations[0] == {"op": "test", "path": "/sha256", "value": projection(old)["sha256"]}
     assert [(one["op"], one["path"]) for one in operations[1:]] == [
         ("replace", "/order"),
@@ -982,7 +984,7 @@ def test_a_patch_tests_the_hash_of_its_base_first_and_sets_the_new_one() -> None
 def test_a_patch_on_a_stale_base_fails_loudly() -> None:
     old, new = version(rule()), version(rule(modality="should"))
     with pytest.raises(BadParameter, match="does not fit this version"):
-        patched(version(rule(cohort="initiation")), patch(old, new))
+        patched(version(rule(cohort="initiation")), patch_between(old, new))
 
 
 @pytest.mark.parametrize(
@@ -1012,15 +1014,15 @@ def test_a_projection_gives_its_version_back() -> None:
 
 
 def test_the_patch_between_equal_versions_changes_nothing() -> None:
-    assert [one["op"] for one in patch(version(rule()), version(rule()))] == ["test"]
+    assert [one["op"] for one in patch_between(version(rule()), version(rule()))] == ["test"]
 
 
 @QUICK
 @given(MEMBERS, MEMBERS)
 def test_a_patch_and_its_inverse_give_each_side_byte_for_byte(old: Json, new: Json) -> None:
     before, after = version({"id": "x", **old}), version({"id": "x", **new}, note="x")
-    assert canonical(patched(before, patch(before, after))) == canonical(after)
-    assert canonical(patched(after, patch(after, before))) == canonical(before)
+    assert canonical(patched(before, patch_between(before, after))) == canonical(after)
+    assert canonical(patched(after, patch_between(after, before))) == canonical(before)
 
 
 # --- the schema's examples -----------------------------------------------------------------------------------------
