@@ -8,25 +8,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
+from guidance.effects import Pair, Text, in_document, in_rule, in_version, of_one
 from guidance.errors import BadParameter, InvalidDocument, Unaccounted, Violation
 from guidance.fields import Field, Presence, fields_beside, fields_between, same
 from guidance.model import Body, Json, canonical
 from guidance.redline import Segment, moved, redline
-from guidance.severity import (
-    TABLE,
-    Effect,
-    Finding,
-    Pair,
-    Severity,
-    Table,
-    Text,
-    in_document,
-    in_rule,
-    in_version,
-    judged,
-    most,
-    of_one,
-)
+from guidance.severity import TABLE, Effect, Finding, Severity, Table, judged, most
 
 Kind = Literal["added", "removed", "changed", "moved", "renumbered"]
 Subject = Literal["rule", "version", "document"]

@@ -53,6 +53,12 @@ class BadJson(BadInput):
         super().__init__(f"{place}: {why}" if place else why)
 
 
+def step(name: object) -> str:
+    """One step of a JSON pointer (RFC 6901, section 3), with the slash that leads to it."""
+    text = str(name)
+    return f"/{text.replace('~', '~0').replace('/', '~1')}" if "~" in text or "/" in text else f"/{text}"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Violation:
     """One thing wrong with a document: the JSON pointer to blame, why, and in which file."""

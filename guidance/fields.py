@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 import orjson
 
-from guidance.errors import Unaccounted
+from guidance.errors import Unaccounted, step
 from guidance.later import later
 from guidance.model import Body, Json, canonical
 
@@ -93,11 +93,6 @@ def _whole(name: str, pointer: str, old: Body, new: Body) -> Field:
     if name not in new:
         return Field(pointer, "removed", old=old[name])
     return Field(pointer, "changed", old[name], new[name])
-
-
-def step(name: str) -> str:
-    """One step of a JSON pointer."""
-    return f"/{name.replace('~', '~0').replace('/', '~1')}" if "~" in name or "/" in name else f"/{name}"
 
 
 def _seen(before: Parts, after: Parts) -> set[str]:

@@ -10,8 +10,7 @@ import jsonpatch
 import orjson
 
 from guidance.changes import one_document, rules_by_id
-from guidance.errors import BadParameter, InvalidDocument, Unaccounted, Violation
-from guidance.fields import step
+from guidance.errors import BadParameter, InvalidDocument, Unaccounted, Violation, step
 from guidance.model import Body, Json, canonical
 
 _RESERVED: Final = ("rules", "order", "sha256")

@@ -15,7 +15,7 @@ from importlib.resources import files
 from itertools import islice, pairwise
 from typing import Any, Final
 
-from guidance.errors import BadJson, InvalidDocument, Violation
+from guidance.errors import BadJson, InvalidDocument, Violation, step
 from guidance.later import later
 from guidance.model import Commencement, Json, PartialDate
 from guidance.vocabulary import JURISDICTIONS, within
@@ -122,8 +122,8 @@ def _blame(value: Json, pointer: str) -> Iterator[tuple[str, str]]:
             yield pointer, "holds half of a surrogate pair, which is not text"
     elif isinstance(value, dict):
         for key, member in value.items():
-            yield from _blame(key, f"{pointer}/{_escaped(key)}")
-            yield from _blame(member, f"{pointer}/{_escaped(key)}")
+            yield from _blame(key, pointer + step(key))
+            yield from _blame(member, pointer + step(key))
     elif isinstance(value, list):
         for place, member in enumerate(value):
             yield from _blame(member, f"{pointer}/{place}")
@@ -143,16 +143,11 @@ def _normalised(value: Json, pointer: str, file: str) -> Json:
     if isinstance(value, dict):
         keys = Counter(unicodedata.normalize("NFC", key) for key in value)
         if len(keys) != len(value):
-            twice = f"{pointer}/{_escaped(keys.most_common(1)[0][0])}"
+            twice = pointer + step(keys.most_common(1)[0][0])
             raise BadJson("the key stands twice in one object, in two spellings of the same text", twice, file)
         pairs = zip(keys, value.values(), strict=True)
-        return {key: _normalised(member, f"{pointer}/{_escaped(key)}", file) for key, member in pairs}
+        return {key: _normalised(member, pointer + step(key), file) for key, member in pairs}
     return value
-
-
-def _escaped(key: object) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3)."""
-    return str(key).replace("~", "~0").replace("/", "~1")
 
 
 # --- the schemas -----------------------------------------------------------------------------------------
@@ -200,15 +195,15 @@ def violations(name: str, value: Json) -> tuple[Violation, ...]:
 
 
 def _worded(error: Any) -> Iterator[Violation]:
-    pointer = "".join(f"/{_escaped(step)}" for step in error.absolute_path)
+    pointer = "".join(map(step, error.absolute_path))
     match error.validator:
         case "required":
             for name in error.validator_value:
                 if name not in error.instance:
-                    yield Violation(f"{pointer}/{_escaped(name)}", "is missing")
+                    yield Violation(pointer + step(name), "is missing")
         case "additionalProperties":
             for name in set(error.instance) - set(error.schema.get("properties", {})):
-                yield Violation(f"{pointer}/{_escaped(name)}", "is not a member that is known here")
+                yield Violation(pointer + step(name), "is not a member that is known here")
         case "dependentRequired":
             yield Violation(pointer, error.message)
         case None:  # the schema is `false`

@@ -24,17 +24,9 @@ from guidance.changes import Change, Diff, compare, tally, to_json
 from guidance.errors import BadInput, BadParameter, InvalidDocument, Unaccounted
 from guidance.fields import fields_beside, fields_between
 from guidance.model import canonical
+from guidance.orderings import of_durations, of_populations, of_thresholds
 from guidance.patch import patch_between, patched, projection, unprojected
-from guidance.severity import (
-    KINDS,
-    READINGS,
-    SEVERITIES,
-    TABLE,
-    chosen,
-    of_durations,
-    of_populations,
-    of_thresholds,
-)
+from guidance.severity import KINDS, READINGS, SEVERITIES, TABLE, chosen
 
 ROOT = Path(__file__).parents[2]
 QUICK = settings(max_examples=60, deadline=None)
