@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from hashlib import blake2b
@@ -24,8 +24,12 @@ FINDINGS = 200
 BODY = "(SELECT hex(blob) FROM body WHERE id=t.body)"
 
 
-def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
+def verify(store: Store, index: Index, progress: Progress = quiet, noted: Sequence[str] = ()) -> int:
     """Check every object, revision, byte and index row; returns how many revisions agree, raises Tampered.
+
+    `noted`: ids of revisions (seven letters or more) that were written down elsewhere. A history that was set back, or
+    made anew as a whole, agrees with itself: only what stands outside of it can show that it is another. One that
+    still holds a revision holds all that came before it, unchanged, for the id is a hash of that too.
 
     Held to each other: git's checksums and links, with nothing laid over them; each commit's trailers and its real
     change; each blob and its fingerprint, its canonical spelling and its schema; times that never run backwards; the
@@ -36,19 +40,20 @@ def verify(store: Store, index: Index, progress: Progress = quiet) -> int:
     alone the store's lock is held; raises StoreBusy where it cannot be had.
     """
     try:
-        return _agreed(store, index, progress)
+        return _agreed(store, index, progress, noted)
     except Tampered:
         with store.lock():
-            return _agreed(store, index, progress)
+            return _agreed(store, index, progress, noted)
 
 
-def _agreed(store: Store, index: Index, progress: Progress) -> int:
+def _agreed(store: Store, index: Index, progress: Progress, noted: Sequence[str] = ()) -> int:
     """One look at everything up to the head as it is now; raises Tampered."""
     head = store.head()
     _sound(store, head)
     findings = list(_masks(store))
     try:
         recorded = list(store.log(head=head))
+        findings += _missed(recorded, noted)
         findings += _times(recorded)
         findings += _trees(store, head, recorded)
         findings += _contents(store, recorded, progress)
@@ -73,6 +78,13 @@ def _masks(store: Store) -> Iterator[str]:
     it there."""
     for name in store.masks():
         yield f"{name} has git show other content or another past than was recorded; remove it"
+
+
+def _missed(recorded: list[Recorded], noted: Sequence[str]) -> Iterator[str]:
+    """What was noted, and is not in the history that we are shown."""
+    for name in noted:
+        if not any(item.revision.id.startswith(name) for item in recorded):
+            yield f"revision {name} is not part of this history: it was set back, or another was put in its place"
 
 
 def _times(recorded: list[Recorded]) -> Iterator[str]:

@@ -82,6 +82,13 @@ def at(text: str | None, now: datetime, parameter: str = "at") -> At | None:
     )
 
 
+def revision(text: str, parameter: str) -> str:
+    """A revision id, or the first seven or more letters of one."""
+    if not REVISION.fullmatch(text):
+        raise BadParameter(parameter, text, "is not a revision: seven to forty of the letters 0-9 and a-f")
+    return text
+
+
 def _instant(text: str, now: datetime, parameter: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text).astimezone(UTC)

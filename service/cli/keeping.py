@@ -14,7 +14,7 @@ from guidance.archive import Archive
 from guidance.errors import Tampered
 from guidance.model import document_id
 from guidance.store import Act
-from service import config
+from service import config, params
 from service.cli.actor import acting, clock_of
 from service.cli.opening import asked, opened
 from service.cli.options import AT, DATA
@@ -115,15 +115,25 @@ def rebuild(data: str | None) -> None:
 
 @click.command()
 @DATA
-def verify(data: str | None) -> None:
+@click.option(
+    "--contains",
+    "noted",
+    multiple=True,
+    metavar="REVISION",
+    help="A revision noted elsewhere, as on a page that was signed: it must still be there. May be repeated.",
+)
+def verify(data: str | None, noted: tuple[str, ...]) -> None:
     """Check every object, revision, byte and index row against each other; exit 6 if anything does not agree."""
+    names = [params.revision(text, "--contains") for text in noted]
     archive = opened(data)
     with Shown() as progress:
-        count = audit.verify(archive.store, archive.index, progress)
+        count = audit.verify(archive.store, archive.index, progress, names)
         if findings := list(archive.search.disagreements(archive.index)):
             raise Tampered(findings)
     newest = archive.index.revision_of(count)
     click.echo(f"{count} revisions agree, down to the byte; the newest is {newest.id if newest else '(none)'}")
+    for name in names:
+        click.echo(f"revision {name} is among them, and all that came before it is as it was")
 
 
 @click.command()

@@ -527,6 +527,39 @@ def test_a_register_that_was_set_back_is_told_as_it_is(begun: Desk) -> None:
     assert [version["number"] for version in answer_of(begun)] == [1]
 
 
+def test_who_noted_a_revision_finds_out_that_the_register_was_set_back(begun: Desk) -> None:
+    head = begun.head or ""
+    begun.run("publish", begun.file("2.json", bodies.version(2, bodies.since("2025-01-01"))), *WHO)
+    signed = begun.head or ""
+    result = begun.run("verify", "--contains", signed, "--contains", head[:12])
+    assert result.exit_code == 0
+    assert f"revision {signed} is among them" in result.stdout
+    git(begun, "update-ref", "refs/heads/main", head)
+    result = begun.run("verify", "--contains", signed, "--contains", head)
+    assert result.exit_code == 6
+    assert f"revision {signed} is not part of this history" in result.stderr
+    assert head not in result.stderr
+
+
+def test_who_noted_a_revision_finds_out_that_a_register_was_made_anew(begun: Desk, tmp_path: Path) -> None:
+    """The same documents in another history: it agrees with itself, and says nothing of what was said before."""
+    told = tmp_path / "all.jsonl"
+    told.write_text(begun.run("export", "--history").stdout, encoding="utf-8")
+    other = Desk(tmp_path / "other")
+    assert other.run("init", "--empty").exit_code == 0
+    assert other.run("import", str(told), *WHO).exit_code == 0
+    assert other.run("verify").exit_code == 0
+    assert other.run("verify", "--contains", begun.head or "").exit_code == 6
+
+
+@pytest.mark.parametrize("noted", ["", "abc", "HEAD", "2019-11-05", "0" * 41, "main~1"])
+def test_what_is_noted_must_be_a_revision(begun: Desk, noted: str) -> None:
+    result = begun.run("verify", "--contains", noted)
+    assert result.exit_code == 2
+    assert "--contains" in result.stderr
+    assert "is not a revision" in result.stderr
+
+
 def answer_of(desk: Desk) -> Json:
     """What the service tells of the versions, from a register that another process changed."""
     archive = Archive(desk.register)
