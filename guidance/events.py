@@ -486,9 +486,10 @@ class _Telling:
         moved, ended, rules = _moved(old, new)
         if ended:
             found.append(_Revised("withdrawn", ended, (), *_last_day(new, ended)))
-        if moved or rules:
-            day = _first_day(new, moved) if moved else _first_day_of_rules(new, rules)
-            found.append(_Revised("rescheduled", moved or everywhere, rules, day))
+        if moved:
+            found.append(_Revised("rescheduled", moved, day=_first_day(new, moved)))
+        if rules:
+            found.append(_Revised("rescheduled", everywhere, rules, _first_day_of_rules(new, rules)))
         if (act == "correct" and _content(old) != _content(new)) or (not found and act not in _PUBLISHING):
             found.append(_Revised("corrected", everywhere))
         yield from found or [_Revised("published", everywhere, day=_first_day(new, everywhere))]

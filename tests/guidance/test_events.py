@@ -379,6 +379,20 @@ def test_an_event_tells_the_day_of_the_places_that_it_is_about() -> None:
     ]
 
 
+def test_a_version_and_a_rule_of_it_that_move_together_are_each_told_with_their_own_day() -> None:
+    def recorded(day: str, own: str) -> Json:
+        late = bodies.rule("late", commencements=[bodies.since(own)])
+        return bodies.version(1, bodies.since(day), rules=[bodies.rule("one"), late])
+
+    history = History("EU").says("2019-02-01T10:00", recorded("2019-04-01", "2019-05-01"))
+    history.says("2019-03-01T10:00", recorded("2019-04-11", "2019-05-11"), "correct")
+    found = history.until("2019-03-01T10:00")[-2:]
+    assert {(e.kind, str(e.day), *e.json()["rules"]) for e in found} == {
+        ("rescheduled", "2019-04-11"),
+        ("rescheduled", "2019-05-11", "late"),
+    }
+
+
 def test_an_end_that_is_recorded_is_told_with_its_day_and_word() -> None:
     ended = bodies.version(1, bodies.since("2019-02-10", to="2019-09-01", ends="suspended"))
     (event,) = begun().says("2019-06-01T12:00", ended, "withdraw").until("2019-06-02T00:00")[-1:]
