@@ -27,7 +27,7 @@ from guidance.model import (
     next_day,
     sha256,
 )
-from guidance.register import Span, codes_on, rule_end, spans
+from guidance.register import Span, rule_end, spans
 from guidance.severity import SEVERITIES, Severity, most
 from guidance.vocabulary import STAGES, within
 
@@ -412,7 +412,7 @@ class _Telling:
             day=None,
             recorded=True,
             told={"replaces": None, "rules": [], "corrects": before.revision.id},
-            bodies=[version.body for version in now.document.versions[-1:]],
+            bodies=[version.body for version in now.document.versions],
             changes=None,
             diff=None,
         )
@@ -465,7 +465,7 @@ class _Telling:
                 recorded=True,
                 told={**told, **({"ends": revised.ends} if revised.ends else {}), **_schedules(old, new)},
                 bodies=bodies,
-                changes=changes,
+                changes=_touching(changes, revised, old, new),
                 diff=f"/v1/documents/{new.document}/diff?from_at={before.revision.id}&to_at={now.revision.id}",
             )
 
@@ -585,6 +585,14 @@ def _changes(old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> 
 # --- how a version recorded anew differs -----------------------------------------------------------------
 
 
+def _touching(changes: Json, revised: _Revised, old: Version, new: Version) -> Json:
+    """What differs, with every kind of rule that it touches: all of a version that is moved, ends or binds as a whole."""
+    as_whole = (old.stage, old.status, old.commencements) != (new.stage, new.status, new.commencements)
+    if changes is None or revised.rules or revised.kind == "corrected" or not as_whole:
+        return changes
+    return {**changes, "rule_kinds": sorted({*changes["rule_kinds"], *(rule["kind"] for rule in new.body["rules"])})}
+
+
 def _places(version: Version) -> tuple[str, ...]:
     return tuple(sorted({place for c in version.commencements for place in c.jurisdictions}))
 
@@ -681,7 +689,6 @@ def _event(
     diff: str | None,
 ) -> Event:
     document = belief.document
-    about = day or occurred.date()
     version = document.version(number) if number else None
     body = {
         "authority": str(document.body["authority"]),
@@ -689,7 +696,7 @@ def _event(
         "version_title": version.title if version else None,
         "retroactive": False,
         **told,
-        "medicines": _medicines(bodies, about),
+        "medicines": _medicines(bodies),
         "changes": changes,
         "revision": {name: belief.revision.json()[name] for name in ("id", "position", "recorded_at", "replayed")},
         "links": _links(belief, number, diff),
@@ -722,16 +729,13 @@ def _id(
     return f"evt-{sha256(canonical(parts))[:32]}"
 
 
-def _medicines(bodies: Sequence[Mapping[str, Json] | None], day: date) -> list[Json]:
-    """The medicines of both sides: whoever follows one that is named no longer hears of it, too."""
-    codes: dict[str, dict[tuple[str, str], None]] = {}
-    for body in bodies:
-        if body is not None:
-            version = Version.of(body)
-            for inn in version.medicines:
-                codes.setdefault(inn, {})
-            for inn, system, code in codes_on(version, day):
-                codes[inn][system, code] = None
+def _medicines(bodies: Sequence[Mapping[str, Json] | None]) -> list[Json]:
+    """The medicines of both sides: whoever follows one that is named no longer hears of it, too; and whoever follows
+    it by a code hears of it whatever the day, though the code is not in use yet, or no longer."""
+    codes: dict[str, set[tuple[str, str]]] = {}
+    for medicine in (medicine for body in bodies if body for medicine in body["medicines"]):
+        given = {(code["system"], code["code"]) for code in medicine.get("codes", ())}
+        codes[medicine["inn"]] = codes.get(medicine["inn"], set()) | given
     return [
         {"inn": inn, "codes": [{"system": system, "code": code} for system, code in sorted(codes[inn])]}
         for inn in sorted(codes)
