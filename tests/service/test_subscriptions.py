@@ -243,6 +243,7 @@ def test_the_life_of_a_subscription(door: Door) -> None:
         assert made["secret"].startswith("whsec_")
         assert (made["state"], made["warnings"]) == ("unverified", [])
         place = f"/{made['id']}"
+        assert (door.ask("GET", place).json or {})["lag"] == 0
         door.work()
         assert (door.ask("GET", place).json or {})["state"] == "active"
         assert (door.ask("POST", f"{place}/pause").json or {})["state"] == "paused"
