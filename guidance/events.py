@@ -586,7 +586,7 @@ def _changes(old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> 
 
 
 def _touching(changes: Json, revised: _Revised, old: Version, new: Version) -> Json:
-    """What differs, with every kind of rule that it touches: all of a version that is moved, ends or binds as a whole."""
+    """What differs, with every kind of rule that it touches: all those of a version that moves, ends, binds as one."""
     as_whole = (old.stage, old.status, old.commencements) != (new.stage, new.status, new.commencements)
     if changes is None or revised.rules or revised.kind == "corrected" or not as_whole:
         return changes

@@ -449,10 +449,13 @@ def span(here: Push, first: datetime, end: datetime) -> list[dict[str, Json]]:
     if first < EARLIEST:
         raise BadParameter("from", first.isoformat(), f"is before {EARLIEST.year}")
     if not timedelta(0) < end - first <= LONGEST_REHEARSAL:
-        raise BadParameter("to", end.isoformat(), f"is not after 'from', and at most {LONGEST_REHEARSAL.days} days")
+        why = f"is not after 'from', or more than {LONGEST_REHEARSAL.days} days after it"
+        raise BadParameter("to", end.isoformat(), why)
     if end > here.state.clock():
         raise BadParameter("to", end.isoformat(), "is in the future; only what is past can be played")
-    told = {event["id"]: event for event in (*here.played(first, end), *(e for _, e in here.state.between(first, end)))}
+    begun = next((datetime.fromisoformat(event["occurred_at"]) for _, event in here.state.events(limit=1)), end)
+    before = here.played(first, min(begun, end)) if first < begun else ()
+    told = {event["id"]: event for event in (*before, *(event for _, event in here.state.between(first, end)))}
     return sorted(told.values(), key=lambda event: str(event["occurred_at"]))
 
 
@@ -554,6 +557,12 @@ def _body(known: Collection[str] | None = None) -> dict[str, Json]:
     return value
 
 
+def _given(asked: Mapping[str, Json], parameter: str) -> Json:
+    if parameter not in asked:
+        raise BadParameter(parameter, "", "is missing")
+    return asked[parameter]
+
+
 def _whole(value: Json, parameter: str) -> int:
     if type(value) is not int or value < 0:
         raise BadParameter(parameter, str(value)[:80], "is not a position: a whole number from 0")
@@ -641,7 +650,7 @@ def act_on(name: str, act: str) -> Response:
 @SUBSCRIPTIONS.post("/<name>/replay")
 def play_again(name: str) -> Response:
     _asked()
-    after = _whole(_body(("after",)).get("after"), "after")
+    after = _whole(_given(_body(("after",)), "after"), "after")
     return _told({"queued": replay(push().state, _owner(), name, after)}, 202)
 
 
@@ -650,7 +659,7 @@ def play_past(name: str) -> Response:
     """Play the events that occurred in [from, to), two instants."""
     _asked()
     asked = _body(("from", "to"))
-    first, end = (_instant(asked.get(key), key) for key in ("from", "to"))
+    first, end = (_instant(_given(asked, key), key) for key in ("from", "to"))
     one(push().state, _owner(), name)
     return _told({"queued": rehearse(push().state, _owner(), name, span(push(), first, end))}, 202)
 

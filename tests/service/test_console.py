@@ -256,7 +256,7 @@ def test_january_2020_is_rehearsed_though_the_register_is_younger(person: Person
     [
         ("0001-01-01", "0001-01-02", "is before 1900"),
         ("2020-01-02", "2020-01-01", "is not after"),
-        ("2015-01-01", "2020-01-01", "at most 366 days"),
+        ("2015-01-01", "2020-01-01", "more than 366 days"),
         ("2020-01-01", "9999-12-31", "too far away"),
         ("2026-02-01", "2026-02-02", "is in the future"),
         ("soon", "", "from"),
