@@ -202,22 +202,57 @@ def test_an_endpoint_is_subscribed_with_warnings_and_its_secret_is_shown_once(
     assert "Ward 3" in person.see().text
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"url": "https://10.0.0.1/"}, "private"),
-        ({"url": ""}, "/url"),
-        ({"url": "https://example.org/", "kinds": "unheard-of"}, "/filter/kinds/0"),
-    ],
-)
-def test_what_cannot_be_subscribed_is_said_and_what_was_written_is_kept(
-    person: Person, given: dict[str, str], said: str
+WRONG: Any = [
+    ({"url": "https://10.0.0.1/"}, "url", "private"),
+    ({"url": ""}, "url", "an https address"),
+    ({"url": "https://example.org/", "kinds": "ended, unheard-of"}, "kinds", "'published'"),
+    ({"url": "https://example.org/", "jurisdictions": "eu"}, "jurisdictions", "two-letter code"),
+]
+
+
+@pytest.mark.parametrize(("given", "field", "said"), WRONG)
+def test_what_cannot_be_subscribed_is_said_at_its_field_and_what_was_written_is_kept(
+    person: Person, given: dict[str, str], field: str, said: str
 ) -> None:
     response = person.do(HOME, name="Ward 3", **given)
     shown = Page(response.get_data(as_text=True))
     assert response.status_code == 400
-    assert said in shown.text
+    assert said in shown.all("p", id=f"{field}-error")[0].text
+    assert said in shown.all("a", href=f"#{field}")[0].text
+    assert shown.all("input", id=field)[0].attributes["value"] == given[field]
     assert shown.all("input", id="name")[0].attributes["value"] == "Ward 3"
+
+
+@pytest.mark.parametrize(("given", "field", "said"), WRONG)
+def test_what_cannot_be_changed_is_said_where_it_was_asked_and_changes_nothing(
+    person: Person, receiver: Receiver, given: dict[str, str], field: str, said: str
+) -> None:
+    name = subscribed(person, receiver)
+    shown = Page(person.do(f"{HOME}/{name}/change", name="Ward 4", **given).get_data(as_text=True))
+    assert said in shown.all("p", id=f"{field}-error")[0].text
+    assert shown.all("input", id=field)[0].attributes["value"] == given[field]
+    assert shown.all("input", id="name")[0].attributes["value"] == "Ward 4"
+    assert subscriptions.one(person.state, "Neurology", name).name == "Ward 3"
+
+
+def test_what_cannot_be_done_is_said_on_the_page_of_its_subscription(person: Person, receiver: Receiver) -> None:
+    name = subscribed(person, receiver)
+    response = person.do(f"{HOME}/{name}/replay", after="soon")
+    shown = Page(response.get_data(as_text=True))
+    assert response.status_code == 400
+    assert "'soon' is not a whole number" in shown.all("p", id="replay-after-error")[0].text
+    assert shown.all("input", id="replay-after")[0].attributes["value"] == "soon"
+    person.do(f"{HOME}/{name}/pause")
+    refused = person.do(f"{HOME}/{name}/ping")
+    assert refused.status_code == 409
+    assert "only an active subscription is sent a test" in refused.get_data(as_text=True)
+    assert "Ward 3" in Page(refused.get_data(as_text=True)).text
+
+
+def test_a_filter_that_was_changed_to_match_nothing_is_warned_about(person: Person, receiver: Receiver) -> None:
+    name = subscribed(person, receiver)
+    person.do(f"{HOME}/{name}/change", url=receiver.url, name="Ward 3", medicines="alemtuzumabb")
+    assert "no document names 'alemtuzumabb'" in person.see(f"{HOME}/{name}").text
 
 
 def test_what_was_sent_is_shown_with_its_attempts_and_sent_again(person: Person, receiver: Receiver) -> None:
@@ -259,7 +294,7 @@ def test_january_2020_is_rehearsed_though_the_register_is_younger(person: Person
         ("2015-01-01", "2020-01-01", "more than 366 days"),
         ("2020-01-01", "9999-12-31", "too far away"),
         ("2026-02-01", "2026-02-02", "is in the future"),
-        ("soon", "", "from"),
+        ("soon", "", "'soon' is not"),
     ],
 )
 def test_a_span_that_cannot_be_played_is_refused(
