@@ -453,7 +453,10 @@ class _Telling:
         at = now.revision.recorded_at
         bodies = [old.body, new.body]
         changes = self.compared_bodies((before.revision.id, now.revision.id, new.number), *bodies)
+        as_whole = (old.stage, old.status, old.commencements) != (new.stage, new.status, new.commencements)
         for revised in self.revisions(before, now, old, new):
+            moved = as_whole and not revised.rules and revised.kind != "corrected"
+            replaced = self.displaced(now, revised, new) if moved else set()
             told = {"replaces": None, "rules": list(revised.rules), "corrects": before.revision.id}
             yield _event(
                 kind=revised.kind,
@@ -464,10 +467,24 @@ class _Telling:
                 day=revised.day,
                 recorded=True,
                 told={**told, **({"ends": revised.ends} if revised.ends else {}), **_schedules(old, new)},
-                bodies=bodies,
-                changes=_touching(changes, revised, old, new),
+                bodies=[*bodies, *(now.body(number) for number in replaced)],
+                changes=self.touching(now, replaced, new, changes) if changes else None,
                 diff=f"/v1/documents/{new.document}/diff?from_at={before.revision.id}&to_at={now.revision.id}",
             )
+
+    def displaced(self, now: _Belief, revised: _Revised, new: Version) -> set[int | None]:
+        """The versions in whose place a version that moves as a whole steps; None for none, and of one that ends."""
+        return {None if revised.kind == "withdrawn" else self.replaced(now, new, place) for place in revised.places}
+
+    def touching(
+        self, now: _Belief, replaced: Iterable[int | None], new: Version, changes: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """What differs, with every kind of rule that a version brings in the place of others, or takes away."""
+        kinds = set(changes["rule_kinds"])
+        for number in replaced:
+            brought = self.compared(now, ((number, ()), (new.number, ())), [now.body(number), new.body])
+            kinds.update(brought["rule_kinds"] if brought else (rule["kind"] for rule in new.body["rules"]))
+        return {**changes, "rule_kinds": sorted(kinds)}
 
     def revisions(self, before: _Belief, now: _Belief, old: Version, new: Version) -> Iterator[_Revised]:
         """Each event that a version recorded anew is."""
@@ -583,14 +600,6 @@ def _changes(old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> 
 
 
 # --- how a version recorded anew differs -----------------------------------------------------------------
-
-
-def _touching(changes: Json, revised: _Revised, old: Version, new: Version) -> Json:
-    """What differs, with every kind of rule that it touches: all those of a version that moves, ends, binds as one."""
-    as_whole = (old.stage, old.status, old.commencements) != (new.stage, new.status, new.commencements)
-    if changes is None or revised.rules or revised.kind == "corrected" or not as_whole:
-        return changes
-    return {**changes, "rule_kinds": sorted({*changes["rule_kinds"], *(rule["kind"] for rule in new.body["rules"])})}
 
 
 def _places(version: Version) -> tuple[str, ...]:

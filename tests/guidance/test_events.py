@@ -379,6 +379,15 @@ def test_an_event_tells_the_day_of_the_places_that_it_is_about() -> None:
     ]
 
 
+@pytest.mark.parametrize("became", [{"commencements": [bodies.since("2020-03-01")]}, {"status": "withdrawn"}])
+def test_whoever_follows_a_medicine_that_a_coming_version_drops_hears_what_becomes_of_it(became: Json) -> None:
+    dropping = bodies.version(2, bodies.since("2020-01-01"), medicines=[{"inn": "beta"}])
+    history = begun().says("2019-12-01T10:00", dropping).says("2019-12-02T10:00", {**dropping, **became}, "correct")
+    told = [event.json() for event in history.until("2019-12-02T10:00") if event.version == 2]
+    assert told[-1]["kind"] in ("rescheduled", "withdrawn-before-effect")
+    assert all([one["inn"] for one in event["medicines"]] == ["alemtuzumab", "beta"] for event in told)
+
+
 def test_a_version_and_a_rule_of_it_that_move_together_are_each_told_with_their_own_day() -> None:
     def recorded(day: str, own: str) -> Json:
         late = bodies.rule("late", commencements=[bodies.since(own)])
@@ -593,6 +602,18 @@ def test_whoever_follows_a_kind_of_rule_hears_what_becomes_of_a_version_that_has
     assert told["kind"] == kind
     assert Filter(rule_kinds=("contraindication",)).matches(told)
     assert not Filter(rule_kinds=("monitoring",)).matches(told)
+
+
+def test_whoever_follows_a_kind_of_rule_hears_of_a_version_that_moves_if_its_beginning_changes_such_a_rule() -> None:
+    both = [bodies.rule("one"), bodies.rule("blood", kind="monitoring", modality="must", text="Blood is tested.")]
+    history = History("EU").says("2019-02-01T10:00", bodies.version(1, bodies.since("2019-02-10"), rules=both))
+    history.says("2019-12-01T10:00", bodies.version(2, bodies.since("2020-01-01"), rules=both[:1]))
+    history.says("2019-12-02T10:00", bodies.version(2, bodies.since("2020-03-01"), rules=both[:1]))
+    told = [event.json() for event in history.until("2019-12-02T10:00") if event.version == 2]
+    assert [(one["kind"], one["changes"]["rule_kinds"]) for one in told if one["kind"] != "reminder"] == [
+        ("published", ["monitoring"]),
+        ("rescheduled", ["monitoring"]),
+    ]
 
 
 # --- the schema's examples -------------------------------------------------------------------------------
