@@ -153,7 +153,8 @@ def _listed(status: int = 200, given: Mapping[str, str] | None = None, **told: A
     behind = subscriptions.lag(here)
     found = [{**one.json(), "lag": behind.get(one.id, 0)} for one in subscriptions.mine(here, _owner())]
     notices = subscriptions.notices(here, _owner())
-    return _show("console.html", status, found=found, notices=notices, given=given or {}, **told)
+    names = {one["id"]: one["name"] or one["url"] for one in found}
+    return _show("console.html", status, found=found, notices=notices, names=names, given=given or {}, **told)
 
 
 @CONSOLE.post("")

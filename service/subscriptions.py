@@ -270,7 +270,9 @@ def change(state: State, policy: Policy, owner: str, name: str, asked: Mapping[s
         if values.get("url", held.url) != held.url:
             challenge = secrets.token_urlsafe(32)
             values |= {"origin": addresses.endpoint(asked["url"], policy).origin, "challenge": challenge}
-            values |= {"state": "unverified", "why": "", "verified_at": None, "streak": 0}
+            values |= {"verified_at": None, "streak": 0}
+            if held.state != "paused":  # nobody but its owner resumes it
+                values |= {"state": "unverified", "why": ""}
             _ask_to_verify(state, connection, name, challenge)
             restart(connection, name, stamp(state.clock()))
         if values:

@@ -19,7 +19,7 @@ from service.state import State
 from service.subscriptions import EXTENSION, Push
 from tests.service.doors import NOW, Hands, door
 from tests.service.reading import ACCEPT, Page
-from tests.service.receiver import Receiver, receiving
+from tests.service.receiver import Receiver, Reply, receiving
 
 HOME = "/subscriptions"
 HEADERS = {"Accept": ACCEPT, "Sec-Fetch-Site": "same-origin"}
@@ -247,6 +247,20 @@ def test_what_cannot_be_done_is_said_on_the_page_of_its_subscription(person: Per
     assert refused.status_code == 409
     assert "only an active subscription is sent a test" in refused.get_data(as_text=True)
     assert "Ward 3" in Page(refused.get_data(as_text=True)).text
+
+
+def test_what_went_wrong_is_told_by_name_and_leads_nowhere_once_its_subscription_is_deleted(
+    person: Person, receiver: Receiver
+) -> None:
+    name = subscribed(person, receiver)
+    receiver.reply = lambda _: Reply(410)
+    person.do(f"{HOME}/{name}/ping")
+    deliver(person.client)
+    shown = person.see()
+    assert [link.text for link in shown.all("a", href=f"{HOME}/{name}")] == ["Ward 3", "Ward 3"]
+    person.do(f"{HOME}/{name}/delete")
+    assert f"{name} (deleted)" in person.see().text
+    assert person.see().all("a", href=f"{HOME}/{name}") == []
 
 
 def test_a_filter_that_was_changed_to_match_nothing_is_warned_about(person: Person, receiver: Receiver) -> None:

@@ -207,6 +207,7 @@ def test_410_ends_the_subscription_and_its_owner_is_told(post: Post) -> None:
         assert subscriptions.lag(post.state)[name] == 2
         assert [one["kind"] for one in subscriptions.notices(post.state, "ada")] == ["endpoint.ended"]
         assert [request.json["kind"] for request in other.events] == ["endpoint.ended"]
+        assert other.events[0].json["occurred_at"] == subscriptions.notices(post.state, "ada")[0]["at"]
     with pytest.raises(ActRefused, match="change its url"):
         subscriptions.resume(post.state, "ada", name)
     post.told("evt-3")
@@ -386,6 +387,21 @@ def test_a_changed_endpoint_is_verified_again(post: Post) -> None:
         post.work()
         assert [request.headers["webhook-id"] for request in other.events] == ["evt-1"]
     assert post.heard == []
+
+
+def test_a_paused_subscription_that_is_given_another_endpoint_waits_for_its_owner(post: Post) -> None:
+    name, _ = post.subscribe()
+    post.work()
+    subscriptions.pause(post.state, "ada", name)
+    with receiving() as other:
+        subscriptions.change(post.state, POLICY, "ada", name, {"url": other.url})
+        post.told("evt-1")
+        post.work()
+        assert (post.one(name).state, other.requests) == ("paused", [])
+        subscriptions.resume(post.state, "ada", name)
+        post.work()
+        assert post.one(name).state == "active"
+        assert [request.headers["webhook-id"] for request in other.events] == ["evt-1"]
 
 
 def test_a_deleted_subscription_hears_nothing_and_leaves_nothing(post: Post) -> None:
