@@ -43,6 +43,7 @@ DONE: Final = {
     "replayed": "What lies behind that position is on its way once more.",
     "rehearsing": "The past span is being played.",
     "left": "You have signed out.",
+    "over": "You were no longer signed in, and nothing was done. Sign in, and do it again.",
 }
 
 
@@ -52,7 +53,7 @@ def _entering() -> Any:
     if request.method == "POST":
         session.meant(g.session, request.form.get("proof", ""), request.headers.get("Sec-Fetch-Site"))
     if g.session is None and request.endpoint not in OPEN:
-        return redirect(CONSOLE.url_prefix or "", 303)
+        return _back(None, "over") if request.method == "POST" else redirect(CONSOLE.url_prefix or "", 303)
     return None
 
 

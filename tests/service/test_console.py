@@ -140,6 +140,8 @@ def test_a_session_ends_with_its_token_and_after_eight_hours(person: Person, han
     assert "Signed in" in person.see().text
     hands.turn(minutes=2)
     assert "Your token" in person.see().text
+    response = person.client.post(HOME, data={"url": "https://example.org/hook"}, headers=HEADERS)
+    assert "nothing was done" in person.see(response.headers["Location"]).text
     person.enter()
     tokens.revoke(person.state, person.token.id)
     assert "Your token" in person.see().text
@@ -168,6 +170,7 @@ def test_a_form_that_is_not_ours_does_nothing(person: Person, proof: str | None,
     given = {"proof": person.proof if proof is None else proof, "url": "https://example.org/hook"}
     response = person.client.post(HOME, data=given, headers={**HEADERS, **headers})
     assert response.status_code in (401, 403)
+    assert response.status_code == 403 or "load the page anew" in response.get_data(as_text=True)
     assert subscriptions.mine(person.state, "Neurology") == []
 
 
