@@ -808,3 +808,14 @@ def test_the_example_receiver_refuses_what_was_not_signed_for_it() -> None:
     assert not module.verified([secret], {**signed, "webhook-id": "evt-2"}, body, now)
     for wrong in ({}, {"webhook-timestamp": "x"}, {**signed, "webhook-signature": "v1,é v2,x"}):
         assert not module.verified([secret], wrong, body, now)
+
+
+def test_the_example_receiver_reads_no_more_than_it_may_of_whoever_it_does_not_know() -> None:
+    server = example().receiver([new_secret()], lambda: None, 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    for length in (-1, 2**20 + 1):
+        with socket.create_connection(server.server_address, 3) as connection:
+            connection.sendall(f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode())
+            assert b" 413 " in connection.recv(100)
+    server.shutdown()
+    server.server_close()
