@@ -261,11 +261,12 @@ def of_register() -> Scope:
 
 
 def of_medicine(inn: str) -> Scope:
-    """Raises UnknownMedicine."""
+    """Raises UnknownMedicine; not for one that no document names any more: whoever follows it is to hear just that."""
     name = params.segment(inn, "medicine") or ""
-    if not _documents(medicine=name):
+    key = f"medicine:{name}"
+    if not _documents(medicine=name) and not feeds().shelf.positions(key):
         raise UnknownMedicine(name)
-    return Scope(f"Guidance on {name}", f"/v1/feeds/medicines/{name}", f"/medicines/{name}", f"medicine:{name}")
+    return Scope(f"Guidance on {name}", f"/v1/feeds/medicines/{name}", f"/medicines/{name}", key)
 
 
 def of_authority(authority: str) -> Scope:

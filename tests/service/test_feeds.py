@@ -387,6 +387,15 @@ def test_a_title_with_signs_of_markup_stays_text(archive: Archive, log: State) -
     assert str(calendar.walk("VEVENT")[0]["SUMMARY"]) == f"{title}: version 1 in force (EU)"
 
 
+def test_whoever_follows_a_medicine_that_no_document_names_any_more_is_told_so(scene: Scene) -> None:
+    other = bodies.version(1, bodies.since("2020-02-20", "UK"), document="mhra/two", medicines=[{"inn": "beta"}])
+    scene.says("2020-01-19T09:00", other, verb="correct")
+    scene.tick()
+    read = feedparser.parse(scene.get("/v1/feeds/medicines/valproate.atom").data)
+    assert read.entries[0].title == "Guidance mhra/two: version 1 corrected (UK)"
+    assert entries(scene, "medicines/valproate") == {}
+
+
 @pytest.mark.parametrize(
     "path", ["medicines/none", "authorities/none", "documents/ema/none", "documents/ema/NONE", "nothing"]
 )
