@@ -93,7 +93,7 @@ def receiver(secrets, wake, port):
     class Answering(BaseHTTPRequestHandler):
         def do_POST(self):
             length = int(self.headers.get("Content-Length", 0))
-            if length > BODY_LIMIT:
+            if not 0 <= length <= BODY_LIMIT:
                 return self.answer(413)
             body = self.rfile.read(length)
             headers = {name.lower(): value for name, value in self.headers.items()}

@@ -27,7 +27,7 @@ from guidance.model import (
     next_day,
     sha256,
 )
-from guidance.register import Span, codes_on, rule_end, spans
+from guidance.register import Span, rule_end, spans
 from guidance.severity import SEVERITIES, Severity, most
 from guidance.vocabulary import STAGES, within
 
@@ -412,7 +412,7 @@ class _Telling:
             day=None,
             recorded=True,
             told={"replaces": None, "rules": [], "corrects": before.revision.id},
-            bodies=[version.body for version in now.document.versions[-1:]],
+            bodies=[version.body for version in now.document.versions],
             changes=None,
             diff=None,
         )
@@ -453,7 +453,10 @@ class _Telling:
         at = now.revision.recorded_at
         bodies = [old.body, new.body]
         changes = self.compared_bodies((before.revision.id, now.revision.id, new.number), *bodies)
+        as_whole = (old.stage, old.status, old.commencements) != (new.stage, new.status, new.commencements)
         for revised in self.revisions(before, now, old, new):
+            moved = as_whole and not revised.rules and revised.kind != "corrected"
+            replaced = self.displaced(now, revised, new) if moved else set()
             told = {"replaces": None, "rules": list(revised.rules), "corrects": before.revision.id}
             yield _event(
                 kind=revised.kind,
@@ -464,10 +467,24 @@ class _Telling:
                 day=revised.day,
                 recorded=True,
                 told={**told, **({"ends": revised.ends} if revised.ends else {}), **_schedules(old, new)},
-                bodies=bodies,
-                changes=changes,
+                bodies=[*bodies, *(now.body(number) for number in replaced)],
+                changes=self.touching(now, replaced, new, changes) if changes else None,
                 diff=f"/v1/documents/{new.document}/diff?from_at={before.revision.id}&to_at={now.revision.id}",
             )
+
+    def displaced(self, now: _Belief, revised: _Revised, new: Version) -> set[int | None]:
+        """The versions in whose place a version that moves as a whole steps; None for none, and of one that ends."""
+        return {None if revised.kind == "withdrawn" else self.replaced(now, new, place) for place in revised.places}
+
+    def touching(
+        self, now: _Belief, replaced: Iterable[int | None], new: Version, changes: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """What differs, with every kind of rule that a version brings in the place of others, or takes away."""
+        kinds = set(changes["rule_kinds"])
+        for number in replaced:
+            brought = self.compared(now, ((number, ()), (new.number, ())), [now.body(number), new.body])
+            kinds.update(brought["rule_kinds"] if brought else (rule["kind"] for rule in new.body["rules"]))
+        return {**changes, "rule_kinds": sorted(kinds)}
 
     def revisions(self, before: _Belief, now: _Belief, old: Version, new: Version) -> Iterator[_Revised]:
         """Each event that a version recorded anew is."""
@@ -486,9 +503,10 @@ class _Telling:
         moved, ended, rules = _moved(old, new)
         if ended:
             found.append(_Revised("withdrawn", ended, (), *_last_day(new, ended)))
-        if moved or rules:
-            day = _first_day(new, moved) if moved else _first_day_of_rules(new, rules)
-            found.append(_Revised("rescheduled", moved or everywhere, rules, day))
+        if moved:
+            found.append(_Revised("rescheduled", moved, day=_first_day(new, moved)))
+        if rules:
+            found.append(_Revised("rescheduled", everywhere, rules, _first_day_of_rules(new, rules)))
         if (act == "correct" and _content(old) != _content(new)) or (not found and act not in _PUBLISHING):
             found.append(_Revised("corrected", everywhere))
         yield from found or [_Revised("published", everywhere, day=_first_day(new, everywhere))]
@@ -680,7 +698,6 @@ def _event(
     diff: str | None,
 ) -> Event:
     document = belief.document
-    about = day or occurred.date()
     version = document.version(number) if number else None
     body = {
         "authority": str(document.body["authority"]),
@@ -688,7 +705,7 @@ def _event(
         "version_title": version.title if version else None,
         "retroactive": False,
         **told,
-        "medicines": _medicines(bodies, about),
+        "medicines": _medicines(bodies),
         "changes": changes,
         "revision": {name: belief.revision.json()[name] for name in ("id", "position", "recorded_at", "replayed")},
         "links": _links(belief, number, diff),
@@ -721,16 +738,13 @@ def _id(
     return f"evt-{sha256(canonical(parts))[:32]}"
 
 
-def _medicines(bodies: Sequence[Mapping[str, Json] | None], day: date) -> list[Json]:
-    """The medicines of both sides: whoever follows one that is named no longer hears of it, too."""
-    codes: dict[str, dict[tuple[str, str], None]] = {}
-    for body in bodies:
-        if body is not None:
-            version = Version.of(body)
-            for inn in version.medicines:
-                codes.setdefault(inn, {})
-            for inn, system, code in codes_on(version, day):
-                codes[inn][system, code] = None
+def _medicines(bodies: Sequence[Mapping[str, Json] | None]) -> list[Json]:
+    """The medicines of both sides: whoever follows one that is named no longer hears of it, too; and whoever follows
+    it by a code hears of it whatever the day, though the code is not in use yet, or no longer."""
+    codes: dict[str, set[tuple[str, str]]] = {}
+    for medicine in (medicine for body in bodies if body for medicine in body["medicines"]):
+        given = {(code["system"], code["code"]) for code in medicine.get("codes", ())}
+        codes[medicine["inn"]] = codes.get(medicine["inn"], set()) | given
     return [
         {"inn": inn, "codes": [{"system": system, "code": code} for system, code in sorted(codes[inn])]}
         for inn in sorted(codes)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import wraps
 from typing import Any, Final
 
 from flask import Blueprint, Response, g, redirect, render_template, request
 
-from guidance.errors import BadParameter, GuidanceError, NotAuthenticated
+from guidance.errors import (
+    ActRefused,
+    BadEndpoint,
+    BadInput,
+    BadParameter,
+    GuidanceError,
+    InvalidDocument,
+    NotAuthenticated,
+)
 from guidance.model import Json, day_of
 from guidance.severity import SEVERITIES
-from service import params, session, subscriptions
+from service import params, problems, session, subscriptions
 from service.session import COOKIE, LENGTH, Session
 from service.subscriptions import EARLIEST, push
 from service.visit import bare
@@ -21,6 +30,8 @@ OPEN: Final = ("console.home", "console.enter")
 """Routes that need no session."""
 LISTS: Final = ("medicines", "authorities", "documents", "jurisdictions", "rule_kinds", "kinds")
 """Members of a filter that are several values: in a form, with commas between."""
+FIELDS: Final = {"after": "replay-after", "from": "rehearse-from", "to": "rehearse-to"}
+"""The fields that are called otherwise than what they hold."""
 PAGE: Final = 25
 DONE: Final = {
     "paused": "Nothing is sent until you resume it. Every event is kept.",
@@ -32,6 +43,7 @@ DONE: Final = {
     "replayed": "What lies behind that position is on its way once more.",
     "rehearsing": "The past span is being played.",
     "left": "You have signed out.",
+    "over": "You were no longer signed in, and nothing was done. Sign in, and do it again.",
 }
 
 
@@ -41,7 +53,7 @@ def _entering() -> Any:
     if request.method == "POST":
         session.meant(g.session, request.form.get("proof", ""), request.headers.get("Sec-Fetch-Site"))
     if g.session is None and request.endpoint not in OPEN:
-        return redirect(CONSOLE.url_prefix or "", 303)
+        return _back(None, "over") if request.method == "POST" else redirect(CONSOLE.url_prefix or "", 303)
     return None
 
 
@@ -65,8 +77,38 @@ def _owner() -> str:
 def _show(template: str, status: int = 200, **told: Any) -> Response:
     given = params.once(request.args.to_dict(flat=False))
     done = DONE.get(given.get("done", ""))
-    frame = {**bare(), "session": g.session, "done": done, "severities": SEVERITIES, "lists": LISTS}
+    wrong = {error["href"][1:]: error["text"] for error in told.get("errors", ()) if "href" in error}
+    frame = {**bare(), "session": g.session, "done": done, "severities": SEVERITIES, "lists": LISTS, "wrong": wrong}
     return Response(render_template(template, **frame, **told), status, mimetype="text/html")
+
+
+def _errors(error: GuidanceError) -> list[dict[str, str]]:
+    """What was asked wrongly, each at its field where it has one."""
+    match error:
+        case InvalidDocument():
+            told = [(v.pointer.removeprefix("/filter").split("/")[1], v.why) for v in error.violations]
+        case BadParameter():
+            written = request.form.get(error.parameter, "").strip()
+            told = [(FIELDS.get(error.parameter, error.parameter), f"{written!r} {error.why}")]
+        case BadEndpoint():
+            told = [("url", str(error))]
+        case _:
+            return [{"text": str(error)}]
+    return [{"text": why, "href": f"#{field}"} for field, why in told]
+
+
+def _told_there(route: Callable[..., Any]) -> Callable[..., Any]:
+    """What a form asks wrongly is told on the page where the form stands, with what was written into it."""
+
+    @wraps(route)
+    def told(name: str, **more: Any) -> Any:
+        try:
+            return route(name, **more)
+        except (BadInput, ActRefused) as error:
+            status = problems.problem_of(error).status
+            return _one(name, status, errors=_errors(error), given=request.form.to_dict())
+
+    return told
 
 
 def _back(name: str | None, done: str) -> Any:
@@ -112,7 +154,8 @@ def _listed(status: int = 200, given: Mapping[str, str] | None = None, **told: A
     behind = subscriptions.lag(here)
     found = [{**one.json(), "lag": behind.get(one.id, 0)} for one in subscriptions.mine(here, _owner())]
     notices = subscriptions.notices(here, _owner())
-    return _show("console.html", status, found=found, notices=notices, given=given or {}, **told)
+    names = {one["id"]: one["name"] or one["url"] for one in found}
+    return _show("console.html", status, found=found, notices=notices, names=names, given=given or {}, **told)
 
 
 @CONSOLE.post("")
@@ -122,9 +165,8 @@ def make() -> Response:
         asked = {"url": given.get("url", "").strip(), "name": given.get("name", "").strip(), "filter": _filter(given)}
         made, secret = subscriptions.create(here.state, here.vault, here.policy, _owner(), asked)
     except GuidanceError as error:
-        return _listed(400, errors=[{"text": str(error), "href": "#url"}], given=given)
-    told = subscriptions.warnings(subscriptions.filter_of(made.filter), here.known())
-    return _one(made.id, secret=secret, warnings=told)
+        return _listed(400, errors=_errors(error), given=given)
+    return _one(made.id, secret=secret)
 
 
 def _filter(given: Mapping[str, str]) -> dict[str, Json]:
@@ -134,15 +176,16 @@ def _filter(given: Mapping[str, str]) -> dict[str, Json]:
     return {**found, "severity": given["severity"]} if given.get("severity") else found
 
 
-def _one(name: str, **told: Any) -> Response:
-    here = push().state
-    given = params.once(request.args.to_dict(flat=False))
-    before = params.number(given["before"], "before", 0, 2**49) if "before" in given else None
+def _one(name: str, status: int = 200, given: Mapping[str, str] | None = None, **told: Any) -> Response:
+    here, asked = push().state, params.once(request.args.to_dict(flat=False))
+    before = params.number(asked["before"], "before", 0, 2**49) if "before" in asked else None
     found = subscriptions.one(here, _owner(), name)
     sent = subscriptions.deliveries(here, _owner(), name, before, PAGE)
     more = sent[-1]["id"] if len(sent) == PAGE else None
     shown = {**found.json(), "lag": subscriptions.lag(here).get(name, 0)}
-    return _show("subscription.html", one=shown, sent=sent, more=more, tip=here.tip(), **told)
+    warned = subscriptions.warnings(subscriptions.filter_of(found.filter), push().known())
+    page = {"one": shown, "sent": sent, "more": more, "tip": here.tip(), "warnings": warned, "given": given or {}}
+    return _show("subscription.html", status, **page, **told)
 
 
 @CONSOLE.get("/<name>")
@@ -151,6 +194,7 @@ def show(name: str) -> Response:
 
 
 @CONSOLE.post("/<name>/<any(pause, resume, ping, delete):act>")
+@_told_there
 def act_on(name: str, act: str) -> Any:
     here = push().state
     if act == "delete":
@@ -170,6 +214,7 @@ def rotate(name: str) -> Response:
 
 
 @CONSOLE.post("/<name>/change")
+@_told_there
 def change(name: str) -> Any:
     here, given = push(), request.form.to_dict()
     asked = {"url": given.get("url", "").strip(), "name": given.get("name", "").strip(), "filter": _filter(given)}
@@ -178,6 +223,7 @@ def change(name: str) -> Any:
 
 
 @CONSOLE.post("/<name>/replay")
+@_told_there
 def replay(name: str) -> Any:
     after = params.number(request.form.get("after", "").strip(), "after", 0, 2**49, least=0)
     subscriptions.replay(push().state, _owner(), name, after)
@@ -185,6 +231,7 @@ def replay(name: str) -> Any:
 
 
 @CONSOLE.post("/<name>/rehearse")
+@_told_there
 def rehearse(name: str) -> Any:
     """Play the days from one to another, both included, as they are counted in UTC."""
     first, last = (_midnight(request.form.get(key, "").strip(), key) for key in ("from", "to"))
@@ -208,6 +255,7 @@ def delivery(name: str, number: int) -> Response:
 
 
 @CONSOLE.post("/<name>/deliveries/<int(max=9007199254740991):number>/redeliver")
+@_told_there
 def redeliver(name: str, number: int) -> Any:
     subscriptions.redeliver(push().state, _owner(), name, number)
     return _back(name, "redelivered")

@@ -41,10 +41,9 @@ from service.state import (
     State,
     chunks,
     events_after,
-    instant,
     stamp,
 )
-from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches
+from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches, shown
 
 RESTING: Final = 1.0
 """Seconds between two looks for what is due, at most, where there was nothing for a while."""
@@ -611,7 +610,7 @@ def _tell_owner(connection: Connection, state: State, owner: Any, name: str, not
     others = select(SUBSCRIPTION.c.id, SUBSCRIPTION.c.filter).where(
         SUBSCRIPTION.c.owner == owner.owner, SUBSCRIPTION.c.id != owner.id, SUBSCRIPTION.c.state.in_(HEARING)
     )
-    told = {"id": name, "occurred_at": instant(notice["at"]).isoformat()}
+    told = {"id": name, "occurred_at": shown(notice["at"])}
     told |= {"kind": notice["type"], **{key: notice[key] for key in ("subscription", "state", "why")}}
     body = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
     queue = [

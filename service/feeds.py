@@ -261,11 +261,12 @@ def of_register() -> Scope:
 
 
 def of_medicine(inn: str) -> Scope:
-    """Raises UnknownMedicine."""
+    """Raises UnknownMedicine; not for one that no document names any more: whoever follows it is to hear just that."""
     name = params.segment(inn, "medicine") or ""
-    if not _documents(medicine=name):
+    key = f"medicine:{name}"
+    if not _documents(medicine=name) and not feeds().shelf.positions(key):
         raise UnknownMedicine(name)
-    return Scope(f"Guidance on {name}", f"/v1/feeds/medicines/{name}", f"/medicines/{name}", f"medicine:{name}")
+    return Scope(f"Guidance on {name}", f"/v1/feeds/medicines/{name}", f"/medicines/{name}", key)
 
 
 def of_authority(authority: str) -> Scope:
@@ -440,19 +441,26 @@ def headline(told: Mapping[str, Json]) -> str:
     words = WORDS[told["kind"]].format(
         version=version,
         ends=told.get("ends"),
-        turns="ends" if of == "ended" else "comes into force",
+        turns=_turning(of, len(told["rules"]) > 1),
         days=_counted(days or 0, "day"),
     )
     places = ", ".join(told["jurisdictions"])
     return f"{told['title']}: {words} ({places})"
 
 
+def _turning(what: str | None, many: bool) -> str:
+    verb, more = ("end", "") if what == "ended" else ("come", " into force")
+    return f"{verb}{'' if many else 's'}{more}"
+
+
 def summary(told: Mapping[str, Json]) -> str:
     """What more there is to say of an event, in sentences."""
     found = [f"{told['version_title']}." if told["version_title"] else ""]
     if told["day"] and told["kind"] != "corrected":
-        over = told["kind"] in ("ended", "withdrawn")
+        over = told["kind"] in ("ended", "withdrawn") or told.get("reminds_of") == "ended"
         found.append(f"Until the beginning of {told['day']}." if over else f"From {told['day']}.")
+    if told["day"] is None and told["kind"] in ("published", "rescheduled"):
+        found.append("No day is known.")
     if told["kind"] == "withdrawn" and told.get("ends"):
         found.append(f"It ends as {told['ends']}.")
     if told["retroactive"]:

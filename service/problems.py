@@ -39,7 +39,7 @@ FAILED: Final = Problem("internal-error", 500, 70, "Something failed here; it ha
 PROBLEMS: Final[dict[type[GuidanceError], Problem]] = {
     errors.BadParameter: Problem("bad-parameter", 400, 2, "A parameter cannot be understood"),
     errors.BadJson: Problem("bad-json", 400, 2, "The JSON cannot be accepted"),
-    errors.InvalidDocument: Problem("invalid-document", 422, 2, "The document does not conform to its schema"),
+    errors.InvalidDocument: Problem("invalid-document", 422, 2, "The JSON does not conform to its schema"),
     errors.BadEndpoint: Problem("bad-endpoint", 400, 2, "Nothing can be sent to that address"),
     errors.BadInput: Problem("bad-input", 400, 2, "The input cannot be understood"),
     errors.UnknownDocument: Problem("unknown-document", 404, 3, "No such document"),

@@ -69,7 +69,7 @@ def meant(session: Session | None, given: str, site: str | None) -> None:
     if session is None:
         return
     if not hmac.compare_digest(session.proof.encode(), given.encode()):
-        raise NotAuthenticated("the form has no proof that our page sent it; go back, and send it again")
+        raise NotAuthenticated("the form has no proof that our page sent it; load the page anew, and send it again")
 
 
 def _hash(hidden: str) -> bytes:

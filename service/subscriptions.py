@@ -242,15 +242,19 @@ def one(state: State, owner: str, name: str) -> Subscription:
 
 
 def lag(state: State) -> dict[str, int]:
-    """How many events each subscription has yet to accept or pass over: queued, and not looked at yet."""
-    waiting = select(DELIVERY.c.subscription, func.count().label("waiting")).where(DELIVERY.c.state == "waiting")
+    """How many events each subscription has yet to accept or pass over: queued, and not looked at yet.
+
+    In one statement: between two, what one has not counted yet could be queued, and be missed by the other.
+    """
+    waiting = select(DELIVERY.c.subscription, func.count().label("queued"))
+    waiting = waiting.where(DELIVERY.c.state == "waiting", DELIVERY.c.position.is_not(None))  # a challenge is no event
+    queued = waiting.group_by(DELIVERY.c.subscription).subquery()
+    tip = select(func.coalesce(func.max(EVENT.c.position), 0)).scalar_subquery()
+    behind = tip - SUBSCRIPTION.c.cursor + func.coalesce(queued.c.queued, 0)
+    chosen = select(SUBSCRIPTION.c.id, behind.label("behind"))
+    chosen = chosen.outerjoin(queued, queued.c.subscription == SUBSCRIPTION.c.id)
     with state.reading() as connection:
-        queued = {
-            row.subscription: row.waiting for row in connection.execute(waiting.group_by(DELIVERY.c.subscription))
-        }
-        tip = connection.execute(select(func.coalesce(func.max(EVENT.c.position), 0))).scalar_one()
-        rows = connection.execute(select(SUBSCRIPTION.c.id, SUBSCRIPTION.c.cursor))
-        return {row.id: tip - row.cursor + queued.get(row.id, 0) for row in rows}
+        return {row.id: row.behind for row in connection.execute(chosen)}
 
 
 def change(state: State, policy: Policy, owner: str, name: str, asked: Mapping[str, Json]) -> Subscription:
@@ -266,7 +270,9 @@ def change(state: State, policy: Policy, owner: str, name: str, asked: Mapping[s
         if values.get("url", held.url) != held.url:
             challenge = secrets.token_urlsafe(32)
             values |= {"origin": addresses.endpoint(asked["url"], policy).origin, "challenge": challenge}
-            values |= {"state": "unverified", "why": "", "verified_at": None, "streak": 0}
+            values |= {"verified_at": None, "streak": 0}
+            if held.state != "paused":  # nobody but its owner resumes it
+                values |= {"state": "unverified", "why": ""}
             _ask_to_verify(state, connection, name, challenge)
             restart(connection, name, stamp(state.clock()))
         if values:
@@ -445,10 +451,13 @@ def span(here: Push, first: datetime, end: datetime) -> list[dict[str, Json]]:
     if first < EARLIEST:
         raise BadParameter("from", first.isoformat(), f"is before {EARLIEST.year}")
     if not timedelta(0) < end - first <= LONGEST_REHEARSAL:
-        raise BadParameter("to", end.isoformat(), f"is not after 'from', and at most {LONGEST_REHEARSAL.days} days")
+        why = f"is not after 'from', or more than {LONGEST_REHEARSAL.days} days after it"
+        raise BadParameter("to", end.isoformat(), why)
     if end > here.state.clock():
         raise BadParameter("to", end.isoformat(), "is in the future; only what is past can be played")
-    told = {event["id"]: event for event in (*here.played(first, end), *(e for _, e in here.state.between(first, end)))}
+    begun = next((datetime.fromisoformat(event["occurred_at"]) for _, event in here.state.events(limit=1)), end)
+    before = here.played(first, min(begun, end)) if first < begun else ()
+    told = {event["id"]: event for event in (*before, *(event for _, event in here.state.between(first, end)))}
     return sorted(told.values(), key=lambda event: str(event["occurred_at"]))
 
 
@@ -550,6 +559,12 @@ def _body(known: Collection[str] | None = None) -> dict[str, Json]:
     return value
 
 
+def _given(asked: Mapping[str, Json], parameter: str) -> Json:
+    if parameter not in asked:
+        raise BadParameter(parameter, "", "is missing")
+    return asked[parameter]
+
+
 def _whole(value: Json, parameter: str) -> int:
     if type(value) is not int or value < 0:
         raise BadParameter(parameter, str(value)[:80], "is not a position: a whole number from 0")
@@ -637,7 +652,7 @@ def act_on(name: str, act: str) -> Response:
 @SUBSCRIPTIONS.post("/<name>/replay")
 def play_again(name: str) -> Response:
     _asked()
-    after = _whole(_body(("after",)).get("after"), "after")
+    after = _whole(_given(_body(("after",)), "after"), "after")
     return _told({"queued": replay(push().state, _owner(), name, after)}, 202)
 
 
@@ -646,7 +661,7 @@ def play_past(name: str) -> Response:
     """Play the events that occurred in [from, to), two instants."""
     _asked()
     asked = _body(("from", "to"))
-    first, end = (_instant(asked.get(key), key) for key in ("from", "to"))
+    first, end = (_instant(_given(asked, key), key) for key in ("from", "to"))
     one(push().state, _owner(), name)
     return _told({"queued": rehearse(push().state, _owner(), name, span(push(), first, end))}, 202)
 

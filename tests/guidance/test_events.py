@@ -379,6 +379,29 @@ def test_an_event_tells_the_day_of_the_places_that_it_is_about() -> None:
     ]
 
 
+@pytest.mark.parametrize("became", [{"commencements": [bodies.since("2020-03-01")]}, {"status": "withdrawn"}])
+def test_whoever_follows_a_medicine_that_a_coming_version_drops_hears_what_becomes_of_it(became: Json) -> None:
+    dropping = bodies.version(2, bodies.since("2020-01-01"), medicines=[{"inn": "beta"}])
+    history = begun().says("2019-12-01T10:00", dropping).says("2019-12-02T10:00", {**dropping, **became}, "correct")
+    told = [event.json() for event in history.until("2019-12-02T10:00") if event.version == 2]
+    assert told[-1]["kind"] in ("rescheduled", "withdrawn-before-effect")
+    assert all([one["inn"] for one in event["medicines"]] == ["alemtuzumab", "beta"] for event in told)
+
+
+def test_a_version_and_a_rule_of_it_that_move_together_are_each_told_with_their_own_day() -> None:
+    def recorded(day: str, own: str) -> Json:
+        late = bodies.rule("late", commencements=[bodies.since(own)])
+        return bodies.version(1, bodies.since(day), rules=[bodies.rule("one"), late])
+
+    history = History("EU").says("2019-02-01T10:00", recorded("2019-04-01", "2019-05-01"))
+    history.says("2019-03-01T10:00", recorded("2019-04-11", "2019-05-11"), "correct")
+    found = history.until("2019-03-01T10:00")[-2:]
+    assert {(e.kind, str(e.day), *e.json()["rules"]) for e in found} == {
+        ("rescheduled", "2019-04-11"),
+        ("rescheduled", "2019-05-11", "late"),
+    }
+
+
 def test_an_end_that_is_recorded_is_told_with_its_day_and_word() -> None:
     ended = bodies.version(1, bodies.since("2019-02-10", to="2019-09-01", ends="suspended"))
     (event,) = begun().says("2019-06-01T12:00", ended, "withdraw").until("2019-06-02T00:00")[-1:]
@@ -446,12 +469,23 @@ def test_a_version_that_goes_on_by_another_commencement_neither_ends_nor_begins(
     ]
 
 
-def test_a_code_that_changes_is_no_event() -> None:
+def test_a_code_that_changes_is_no_event_and_whoever_follows_either_hears_of_every_day() -> None:
     codes = [{"system": "atc", "code": "A", "to": "2020-03-01"}, {"system": "atc", "code": "B", "from": "2020-03-01"}]
     version = bodies.version(1, bodies.since("2020-01-01"), medicines=[{"inn": "alemtuzumab", "codes": codes}])
     found = History("EU").says("2019-12-31T10:00", version).until("2021-01-01")
     assert [event.kind for event in found] == ["published", "in-force"]
-    assert found[1].json()["medicines"] == [{"inn": "alemtuzumab", "codes": [{"system": "atc", "code": "A"}]}]
+    for told in (event.json() for event in found):
+        assert [code["code"] for code in told["medicines"][0]["codes"]] == ["A", "B"]
+        assert all(Filter(medicines=(name,)).matches(told) for name in ("alemtuzumab", "A", "atc:B"))
+
+
+def test_a_correction_of_the_document_is_heard_by_whoever_follows_a_medicine_of_any_version() -> None:
+    history = begun().says("2019-03-01T10:00", bodies.version(2, medicines=[{"inn": "beta"}]))
+    renamed = Document.of({**history.document.body, "title": "Another title"}, history.document.versions)
+    history.states.append(State(revision(4, datetime(2019, 4, 1, tzinfo=UTC), "correct"), renamed))
+    told = history.until("2019-04-01T00:00")[-1].json()
+    assert (told["kind"], told["version"]) == ("corrected", None)
+    assert [medicine["inn"] for medicine in told["medicines"]] == ["alemtuzumab", "beta"]
 
 
 def test_a_correction_of_the_words_is_told_with_how_much_it_matters() -> None:
@@ -546,6 +580,40 @@ def test_what_matters_less_than_is_asked_for_does_not_pass(told: Json) -> None:
 
 def test_what_could_not_be_judged_passes_every_severity(told: Json) -> None:
     assert Filter(severity="critical", rule_kinds=("monitoring",)).matches({**told, "changes": None})
+
+
+COMING = bodies.version(1, bodies.since("2020-01-01"), stage="decided")
+
+
+@pytest.mark.parametrize(
+    ("was", "body", "kind"),
+    [
+        (COMING, {**COMING, "commencements": [bodies.since("2020-03-01")]}, "rescheduled"),
+        (COMING, {**COMING, "commencements": [bodies.since("2020-01-01", to="2020-02-01")]}, "withdrawn"),
+        (COMING, {**COMING, "status": "withdrawn"}, "withdrawn-before-effect"),
+        ({**COMING, "stage": "recommended"}, COMING, "published"),
+    ],
+)
+def test_whoever_follows_a_kind_of_rule_hears_what_becomes_of_a_version_that_has_such_a_rule(
+    was: Json, body: Json, kind: str
+) -> None:
+    history = History("EU").says("2019-12-01T10:00", was).says("2019-12-02T10:00", body)
+    told = history.until("2019-12-02T10:00")[-1].json()
+    assert told["kind"] == kind
+    assert Filter(rule_kinds=("contraindication",)).matches(told)
+    assert not Filter(rule_kinds=("monitoring",)).matches(told)
+
+
+def test_whoever_follows_a_kind_of_rule_hears_of_a_version_that_moves_if_its_beginning_changes_such_a_rule() -> None:
+    both = [bodies.rule("one"), bodies.rule("blood", kind="monitoring", modality="must", text="Blood is tested.")]
+    history = History("EU").says("2019-02-01T10:00", bodies.version(1, bodies.since("2019-02-10"), rules=both))
+    history.says("2019-12-01T10:00", bodies.version(2, bodies.since("2020-01-01"), rules=both[:1]))
+    history.says("2019-12-02T10:00", bodies.version(2, bodies.since("2020-03-01"), rules=both[:1]))
+    told = [event.json() for event in history.until("2019-12-02T10:00") if event.version == 2]
+    assert [(one["kind"], one["changes"]["rule_kinds"]) for one in told if one["kind"] != "reminder"] == [
+        ("published", ["monitoring"]),
+        ("rescheduled", ["monitoring"]),
+    ]
 
 
 # --- the schema's examples -------------------------------------------------------------------------------

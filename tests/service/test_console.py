@@ -19,7 +19,7 @@ from service.state import State
 from service.subscriptions import EXTENSION, Push
 from tests.service.doors import NOW, Hands, door
 from tests.service.reading import ACCEPT, Page
-from tests.service.receiver import Receiver, receiving
+from tests.service.receiver import Receiver, Reply, receiving
 
 HOME = "/subscriptions"
 HEADERS = {"Accept": ACCEPT, "Sec-Fetch-Site": "same-origin"}
@@ -140,6 +140,8 @@ def test_a_session_ends_with_its_token_and_after_eight_hours(person: Person, han
     assert "Signed in" in person.see().text
     hands.turn(minutes=2)
     assert "Your token" in person.see().text
+    response = person.client.post(HOME, data={"url": "https://example.org/hook"}, headers=HEADERS)
+    assert "nothing was done" in person.see(response.headers["Location"]).text
     person.enter()
     tokens.revoke(person.state, person.token.id)
     assert "Your token" in person.see().text
@@ -168,6 +170,7 @@ def test_a_form_that_is_not_ours_does_nothing(person: Person, proof: str | None,
     given = {"proof": person.proof if proof is None else proof, "url": "https://example.org/hook"}
     response = person.client.post(HOME, data=given, headers={**HEADERS, **headers})
     assert response.status_code in (401, 403)
+    assert response.status_code == 403 or "load the page anew" in response.get_data(as_text=True)
     assert subscriptions.mine(person.state, "Neurology") == []
 
 
@@ -202,22 +205,71 @@ def test_an_endpoint_is_subscribed_with_warnings_and_its_secret_is_shown_once(
     assert "Ward 3" in person.see().text
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"url": "https://10.0.0.1/"}, "private"),
-        ({"url": ""}, "/url"),
-        ({"url": "https://example.org/", "kinds": "unheard-of"}, "/filter/kinds/0"),
-    ],
-)
-def test_what_cannot_be_subscribed_is_said_and_what_was_written_is_kept(
-    person: Person, given: dict[str, str], said: str
+WRONG: Any = [
+    ({"url": "https://10.0.0.1/"}, "url", "private"),
+    ({"url": ""}, "url", "an https address"),
+    ({"url": "https://example.org/", "kinds": "ended, unheard-of"}, "kinds", "'published'"),
+    ({"url": "https://example.org/", "jurisdictions": "eu"}, "jurisdictions", "two-letter code"),
+]
+
+
+@pytest.mark.parametrize(("given", "field", "said"), WRONG)
+def test_what_cannot_be_subscribed_is_said_at_its_field_and_what_was_written_is_kept(
+    person: Person, given: dict[str, str], field: str, said: str
 ) -> None:
     response = person.do(HOME, name="Ward 3", **given)
     shown = Page(response.get_data(as_text=True))
     assert response.status_code == 400
-    assert said in shown.text
+    assert said in shown.all("p", id=f"{field}-error")[0].text
+    assert said in shown.all("a", href=f"#{field}")[0].text
+    assert shown.all("input", id=field)[0].attributes["value"] == given[field]
     assert shown.all("input", id="name")[0].attributes["value"] == "Ward 3"
+
+
+@pytest.mark.parametrize(("given", "field", "said"), WRONG)
+def test_what_cannot_be_changed_is_said_where_it_was_asked_and_changes_nothing(
+    person: Person, receiver: Receiver, given: dict[str, str], field: str, said: str
+) -> None:
+    name = subscribed(person, receiver)
+    shown = Page(person.do(f"{HOME}/{name}/change", name="Ward 4", **given).get_data(as_text=True))
+    assert said in shown.all("p", id=f"{field}-error")[0].text
+    assert shown.all("input", id=field)[0].attributes["value"] == given[field]
+    assert shown.all("input", id="name")[0].attributes["value"] == "Ward 4"
+    assert subscriptions.one(person.state, "Neurology", name).name == "Ward 3"
+
+
+def test_what_cannot_be_done_is_said_on_the_page_of_its_subscription(person: Person, receiver: Receiver) -> None:
+    name = subscribed(person, receiver)
+    response = person.do(f"{HOME}/{name}/replay", after="soon")
+    shown = Page(response.get_data(as_text=True))
+    assert response.status_code == 400
+    assert "'soon' is not a whole number" in shown.all("p", id="replay-after-error")[0].text
+    assert shown.all("input", id="replay-after")[0].attributes["value"] == "soon"
+    person.do(f"{HOME}/{name}/pause")
+    refused = person.do(f"{HOME}/{name}/ping")
+    assert refused.status_code == 409
+    assert "only an active subscription is sent a test" in refused.get_data(as_text=True)
+    assert "Ward 3" in Page(refused.get_data(as_text=True)).text
+
+
+def test_what_went_wrong_is_told_by_name_and_leads_nowhere_once_its_subscription_is_deleted(
+    person: Person, receiver: Receiver
+) -> None:
+    name = subscribed(person, receiver)
+    receiver.reply = lambda _: Reply(410)
+    person.do(f"{HOME}/{name}/ping")
+    deliver(person.client)
+    shown = person.see()
+    assert [link.text for link in shown.all("a", href=f"{HOME}/{name}")] == ["Ward 3", "Ward 3"]
+    person.do(f"{HOME}/{name}/delete")
+    assert f"{name} (deleted)" in person.see().text
+    assert person.see().all("a", href=f"{HOME}/{name}") == []
+
+
+def test_a_filter_that_was_changed_to_match_nothing_is_warned_about(person: Person, receiver: Receiver) -> None:
+    name = subscribed(person, receiver)
+    person.do(f"{HOME}/{name}/change", url=receiver.url, name="Ward 3", medicines="alemtuzumabb")
+    assert "no document names 'alemtuzumabb'" in person.see(f"{HOME}/{name}").text
 
 
 def test_what_was_sent_is_shown_with_its_attempts_and_sent_again(person: Person, receiver: Receiver) -> None:
@@ -256,10 +308,10 @@ def test_january_2020_is_rehearsed_though_the_register_is_younger(person: Person
     [
         ("0001-01-01", "0001-01-02", "is before 1900"),
         ("2020-01-02", "2020-01-01", "is not after"),
-        ("2015-01-01", "2020-01-01", "at most 366 days"),
+        ("2015-01-01", "2020-01-01", "more than 366 days"),
         ("2020-01-01", "9999-12-31", "too far away"),
         ("2026-02-01", "2026-02-02", "is in the future"),
-        ("soon", "", "from"),
+        ("soon", "", "'soon' is not"),
     ],
 )
 def test_a_span_that_cannot_be_played_is_refused(

@@ -21,7 +21,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import select
+from sqlalchemy import event, select
 from standardwebhooks import Webhook
 
 from guidance.errors import ActRefused, BadParameter
@@ -207,6 +207,7 @@ def test_410_ends_the_subscription_and_its_owner_is_told(post: Post) -> None:
         assert subscriptions.lag(post.state)[name] == 2
         assert [one["kind"] for one in subscriptions.notices(post.state, "ada")] == ["endpoint.ended"]
         assert [request.json["kind"] for request in other.events] == ["endpoint.ended"]
+        assert other.events[0].json["occurred_at"] == subscriptions.notices(post.state, "ada")[0]["at"]
     with pytest.raises(ActRefused, match="change its url"):
         subscriptions.resume(post.state, "ada", name)
     post.told("evt-3")
@@ -227,7 +228,7 @@ def test_what_was_waiting_when_an_endpoint_was_gone_is_sent_to_the_one_that_take
     assert subscriptions.lag(post.state)[name] == 4
     with receiving() as other:
         subscriptions.change(post.state, POLICY, "ada", name, {"url": other.url})
-        assert subscriptions.lag(post.state)[name] == 5  # with the challenge
+        assert subscriptions.lag(post.state)[name] == 4  # a challenge is no event
         post.work()
         assert post.one(name).state == "active"
         heard = [request.headers["webhook-id"] for request in other.events]
@@ -388,6 +389,21 @@ def test_a_changed_endpoint_is_verified_again(post: Post) -> None:
     assert post.heard == []
 
 
+def test_a_paused_subscription_that_is_given_another_endpoint_waits_for_its_owner(post: Post) -> None:
+    name, _ = post.subscribe()
+    post.work()
+    subscriptions.pause(post.state, "ada", name)
+    with receiving() as other:
+        subscriptions.change(post.state, POLICY, "ada", name, {"url": other.url})
+        post.told("evt-1")
+        post.work()
+        assert (post.one(name).state, other.requests) == ("paused", [])
+        subscriptions.resume(post.state, "ada", name)
+        post.work()
+        assert post.one(name).state == "active"
+        assert [request.headers["webhook-id"] for request in other.events] == ["evt-1"]
+
+
 def test_a_deleted_subscription_hears_nothing_and_leaves_nothing(post: Post) -> None:
     name, _ = post.subscribe()
     post.told("evt-1")
@@ -484,6 +500,19 @@ def test_a_slow_endpoint_does_not_hold_up_others(post: Post) -> None:
         assert len(slow.events) <= 4 * (time.perf_counter() - began + 1)
         post.state.close()
         worker._pool.shutdown(wait=True)
+
+
+def test_what_is_queued_while_it_is_counted_is_not_told_to_be_accepted(post: Post) -> None:
+    name, _ = post.subscribe()
+    post.work()
+    post.told("evt-1")
+
+    def meanwhile(*_: Any) -> None:  # in a connection of its own, once the first statement was answered
+        fan_out(post.state)
+
+    event.listen(post.state.engine, "after_cursor_execute", meanwhile, once=True)
+    assert subscriptions.lag(post.state)[name] == 1
+    assert subscriptions.lag(post.state)[name] == 1
 
 
 def test_fanning_out_from_several_threads_queues_each_event_once(post: Post) -> None:
@@ -779,3 +808,14 @@ def test_the_example_receiver_refuses_what_was_not_signed_for_it() -> None:
     assert not module.verified([secret], {**signed, "webhook-id": "evt-2"}, body, now)
     for wrong in ({}, {"webhook-timestamp": "x"}, {**signed, "webhook-signature": "v1,é v2,x"}):
         assert not module.verified([secret], wrong, body, now)
+
+
+def test_the_example_receiver_reads_no_more_than_it_may_of_whoever_it_does_not_know() -> None:
+    server = example().receiver([new_secret()], lambda: None, 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    for length in (-1, 2**20 + 1):
+        with socket.create_connection(server.server_address, 3) as connection:
+            connection.sendall(f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode())
+            assert b" 413 " in connection.recv(100)
+    server.shutdown()
+    server.server_close()

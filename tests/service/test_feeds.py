@@ -323,6 +323,24 @@ def test_an_entry_says_what_happened_in_words(scene: Scene) -> None:
     assert read.entries[1].summary.startswith("Version 2. From 2020-01-16. In place of version 1.")
 
 
+def test_an_entry_says_when_something_ends_and_that_a_day_was_lost(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log, datetime(2020, 4, 10, tzinfo=UTC))
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU"))
+    own = [bodies.rule(name, commencements=[bodies.since("2020-03-01", to="2020-05-01")]) for name in ("two", "three")]
+    first = bodies.version(1, bodies.since("2020-02-01"), document="ema/one", rules=[bodies.rule("one"), *own])
+    scene.says("2020-01-02T09:00", first)
+    coming = bodies.version(2, bodies.since("2020-06-01"), document="ema/one", rules=[bodies.rule("one"), *own])
+    scene.says("2020-03-02T09:00", coming)
+    scene.says("2020-03-03T09:00", {**coming, "commencements": [bodies.awaited()]}, verb="correct")
+    scene.tick()
+    read = feedparser.parse(scene.get("/v1/feeds/documents/ema/one.atom").data)
+    ends, lost = read.entries[:2]
+    assert ends.title == "Guidance ema/one: 2 rules of version 1 end in 30 days (EU)"
+    assert ends.summary.startswith("Version 1. Until the beginning of 2020-05-01.")
+    assert lost.title == "Guidance ema/one: version 2 rescheduled (EU)"
+    assert lost.summary.startswith("Version 2. No day is known.")
+
+
 def test_archives_hold_every_event_once_and_never_change(archive: Archive, log: State) -> None:
     scene = Scene(archive, log)
     scene.says("2019-01-01T09:00", bodies.document("ema/one", "EU"))
@@ -367,6 +385,15 @@ def test_a_title_with_signs_of_markup_stays_text(archive: Archive, log: State) -
     assert not read.bozo
     calendar = icalendar.Calendar.from_ical(scene.get("/v1/feeds/register.ics").data)
     assert str(calendar.walk("VEVENT")[0]["SUMMARY"]) == f"{title}: version 1 in force (EU)"
+
+
+def test_whoever_follows_a_medicine_that_no_document_names_any_more_is_told_so(scene: Scene) -> None:
+    other = bodies.version(1, bodies.since("2020-02-20", "UK"), document="mhra/two", medicines=[{"inn": "beta"}])
+    scene.says("2020-01-19T09:00", other, verb="correct")
+    scene.tick()
+    read = feedparser.parse(scene.get("/v1/feeds/medicines/valproate.atom").data)
+    assert read.entries[0].title == "Guidance mhra/two: version 1 corrected (UK)"
+    assert entries(scene, "medicines/valproate") == {}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from guidance.archive import Archive, Proposal
 from guidance.errors import GuidanceError, InvalidDocument
+from guidance.events import KINDS as KINDS_OF_EVENT
 from guidance.events import Filter
 from guidance.schema import check, violations
 from guidance.store import Act
@@ -26,7 +27,19 @@ from service.delivery import Terms, Worker, schedule_of
 from service.problems import body_of
 from service.signing import Vault
 from service.state import SECRET, SUBSCRIPTION, State
-from service.subscriptions import EXTENSION, SUBSCRIPTIONS, Known, Names, Push, filter_of, matches, warnings
+from service.subscriptions import (
+    ENDED,
+    EXTENSION,
+    FAILING_TYPE,
+    SUBSCRIPTIONS,
+    Known,
+    Names,
+    Push,
+    filter_of,
+    matches,
+    span,
+    warnings,
+)
 from tests.guidance import bodies
 from tests.service.databases import KINDS, database
 from tests.service.receiver import receiving
@@ -243,6 +256,7 @@ def test_the_life_of_a_subscription(door: Door) -> None:
         assert made["secret"].startswith("whsec_")
         assert (made["state"], made["warnings"]) == ("unverified", [])
         place = f"/{made['id']}"
+        assert (door.ask("GET", place).json or {})["lag"] == 0
         door.work()
         assert (door.ask("GET", place).json or {})["state"] == "active"
         assert (door.ask("POST", f"{place}/pause").json or {})["state"] == "paused"
@@ -273,6 +287,22 @@ def test_the_life_of_a_subscription(door: Door) -> None:
         assert door.ask("DELETE", place).status_code == 204
         assert door.ask("GET", place).status_code == 404
         assert (door.ask("GET").json or {})["subscriptions"] == []
+
+
+def test_a_past_span_is_played_as_it_was_told_and_only_what_lies_before_the_log_as_it_is_known_now(
+    door: Door,
+) -> None:
+    door.state.append([Told("evt-1")])
+    days = ("2020-01-05T23:00:00Z", "2020-01-20T23:00:00Z")
+    known = [event(f"evt-{day}", occurred_at=day) for day in days]
+
+    def played(first: datetime, end: datetime) -> list[dict[str, Any]]:
+        return [one for one in known if first <= datetime.fromisoformat(one["occurred_at"]) < end]
+
+    push = Push(door.state, Vault([b"k" * 32]), POLICY, lambda: KNOWN, played)
+    found = span(push, datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))
+    assert [one["id"] for one in found] == [f"evt-{days[0]}", "evt-1"]
+    assert span(push, datetime(2020, 1, 17, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC)) == []
 
 
 def test_nobody_sees_or_touches_what_is_another_s(door: Door) -> None:
@@ -322,6 +352,22 @@ def test_what_cannot_be_subscribed_to_is_refused(door: Door, body: Any, error: s
     assert (answer.json or {})["error"] == error
     assert 400 <= answer.status_code < 500
     assert (door.ask("GET").json or {})["subscriptions"] == []
+
+
+def test_a_kind_of_event_that_there_is_not_is_refused_with_those_that_there_are(door: Door) -> None:
+    answer = door.ask("POST", body={"url": "https://example.com/", "filter": {"kinds": ["publish"]}})
+    assert (answer.json or {})["title"] == "The JSON does not conform to its schema"
+    assert all(f"'{kind}'" in (answer.json or {})["detail"] for kind in (*KINDS_OF_EVENT, FAILING_TYPE, ENDED))
+
+
+def test_what_is_missing_is_said_to_be_missing(door: Door) -> None:
+    place = f"/{door.make('http://127.0.0.1:9999/')['id']}"
+    for path, body, said in (
+        ("/replay", None, "after is missing"),
+        ("/rehearse", {"to": "2020-01-01T00:00:00Z"}, "from is missing"),
+        ("/rehearse", {"from": "2020-01-01T00:00:00Z"}, "to is missing"),
+    ):
+        assert (door.ask("POST", place + path, body).json or {})["detail"] == said
 
 
 @pytest.mark.parametrize(
