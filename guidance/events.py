@@ -479,12 +479,14 @@ class _Telling:
     def touching(
         self, now: _Belief, replaced: Iterable[int | None], new: Version, changes: Mapping[str, Json]
     ) -> dict[str, Json]:
-        """What differs, with every kind of rule that a version brings in the place of others, or takes away."""
-        kinds = set(changes["rule_kinds"])
+        """What differs, with every kind of rule that a version brings in the place of others, or takes away, and as
+        severe as that is: whoever heard that it would come must hear that it comes on another day, or not at all."""
+        kinds, severities = set(changes["rule_kinds"]), [changes["severity"]]
         for number in replaced:
             brought = self.compared(now, ((number, ()), (new.number, ())), [now.body(number), new.body])
             kinds.update(brought["rule_kinds"] if brought else (rule["kind"] for rule in new.body["rules"]))
-        return {**changes, "rule_kinds": sorted(kinds)}
+            severities.append(brought["severity"] if brought else SEVERITIES[-1])
+        return {**changes, "severity": most(severities), "rule_kinds": sorted(kinds)}
 
     def revisions(self, before: _Belief, now: _Belief, old: Version, new: Version) -> Iterator[_Revised]:
         """Each event that a version recorded anew is."""

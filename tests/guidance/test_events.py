@@ -594,7 +594,7 @@ COMING = bodies.version(1, bodies.since("2020-01-01"), stage="decided")
         ({**COMING, "stage": "recommended"}, COMING, "published"),
     ],
 )
-def test_whoever_follows_a_kind_of_rule_hears_what_becomes_of_a_version_that_has_such_a_rule(
+def test_whoever_follows_a_kind_of_rule_or_what_is_critical_hears_what_becomes_of_a_version_that_has_such_a_rule(
     was: Json, body: Json, kind: str
 ) -> None:
     history = History("EU").says("2019-12-01T10:00", was).says("2019-12-02T10:00", body)
@@ -602,6 +602,7 @@ def test_whoever_follows_a_kind_of_rule_hears_what_becomes_of_a_version_that_has
     assert told["kind"] == kind
     assert Filter(rule_kinds=("contraindication",)).matches(told)
     assert not Filter(rule_kinds=("monitoring",)).matches(told)
+    assert Filter(severity="critical").matches(told)
 
 
 def test_whoever_follows_a_kind_of_rule_hears_of_a_version_that_moves_if_its_beginning_changes_such_a_rule() -> None:
@@ -614,6 +615,7 @@ def test_whoever_follows_a_kind_of_rule_hears_of_a_version_that_moves_if_its_beg
         ("published", ["monitoring"]),
         ("rescheduled", ["monitoring"]),
     ]
+    assert not any(Filter(severity="critical").matches(one) for one in told)
 
 
 # --- the schema's examples -------------------------------------------------------------------------------
