@@ -381,6 +381,18 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
             ["diff", "ema/hes", "--from", "2020-01-01", "--to", "2023-01-01", "--jurisdiction", "UK"],
             "This document says nothing about that place: there is nothing to compare.",
         ),
+        (
+            ["diff", "ema/lemtrada", "--from", "2001-01-01", "--to", "2002-01-01"],
+            "On neither side is a version recorded as in force.",
+        ),
+        (
+            ["diff", "ema/lemtrada", "--from-at", "2013-06-01", "--to-at", "2026-02-02"],
+            "added stroke (version 3): History of stroke [critical] Contraindication added",
+        ),
+        (
+            ["diff", "ema/lemtrada", "--from", "@3", "--to", "@1"],
+            "removed stroke: History of stroke [critical] Contraindication removed Only the later of the two has it",
+        ),
         (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),
         (
             ["log", "ema/lemtrada", "--limit", "1"],
@@ -394,6 +406,15 @@ def test_a_table_says_in_words_what_the_json_says_in_members(
     result = run(*given, *past)
     assert result.exit_code == 0
     assert part in " ".join(result.stdout.split())
+
+
+def test_a_field_that_is_named_as_its_rule_is_told(archive: Archive) -> None:
+    one = bodies.rule("interpretation", text="Before.")
+    two = {**one, "text": "After.", "interpretation": "Read so."}
+    recorded = [bodies.document(), bodies.version(1, rules=[one]), bodies.version(2, rules=[two])]
+    archive.publish([Proposal(body) for body in recorded], Act("publish", *WHO[1::2]), NOW)
+    result = run("diff", "ema/example", "--from", "@1", "--to", "@2", "--data", str(archive.folder))
+    assert '/interpretation: (absent) -> "Read so."' in result.stdout
 
 
 def test_one_rule_can_be_asked_for_by_its_id(past: tuple[str, str]) -> None:

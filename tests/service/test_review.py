@@ -254,6 +254,20 @@ def test_where_nothing_is_in_force_on_either_side_nothing_is_signed(client: Flas
     assert "Nothing: what applied has ended" in days
 
 
+def test_a_document_without_a_version_that_changed_is_not_told_as_nothing_to_compare(
+    archive: Archive, act: Callable[..., Act]
+) -> None:
+    archive.publish([Proposal(document(about="Of old."))], act(), NOW)
+    archive.correct(Proposal(document(about="Of late.")), act(), NOW)
+    first = archive.index.revision_of(1)
+    assert first is not None
+    read = page(door(archive), f"/documents/ema/example/compare?from_at={first.id}")
+    assert "1 change" in read.main.text
+    assert {"old", "late"} <= {one.text for tag in ("del", "ins") for one in read.all(tag)}
+    assert "nothing to compare" not in read.main.text
+    assert read.of_class("app-sign")
+
+
 def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive, act: Callable[..., Act]) -> None:
     archive.publish([Proposal(document()), Proposal(version(1, since("2025-01-01")))], act(), NOW)
     first = archive.tip()
