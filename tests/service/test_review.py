@@ -129,7 +129,7 @@ def versions_of(client: FlaskClient, number: int) -> dict[str, Any]:
 def texts(html: str) -> Iterator[tuple[str, str]]:
     """(older, newer) text of each redline, read out of its marks."""
     for marked in re.findall(r'<p class="app-redline">(.*?)</p>', html, re.DOTALL):
-        plain = re.sub(r"</?strong>", "", marked)
+        plain = re.sub(r"</?strong>|<wbr>", "", marked)
         old = re.sub(r"<ins[^>]*>.*?</ins>", "", plain, flags=re.DOTALL)
         new = re.sub(r"<del[^>]*>.*?</del>", "", plain, flags=re.DOTALL)
         yield tuple(unescape(re.sub(r"</?(?:ins|del)[^>]*>", "", text)) for text in (old, new))  # type: ignore[misc]
@@ -412,6 +412,23 @@ def feet(html: str) -> list[str]:
         " ".join(text.text for box in found for text in box.descendants() if isinstance(text, boxes.TextBox))
         for found in margins
     ]
+
+
+@pytest.mark.parametrize("view", ["redline", "sides", "fields"])
+def test_no_word_is_so_long_that_the_sheet_or_the_column_beside_it_ends_it(
+    archive: Archive, act: Callable[..., Act], view: str
+) -> None:
+    long = "hydroxy" * 40
+    older, newer = (version(n, title=f"{n}{long}", rules=[rule("one", title=long, text=long + str(n))]) for n in (1, 2))
+    archive.publish([Proposal(body) for body in (document(title=long), older, newer)], act(), NOW)
+    asked = f"/documents/ema/example/compare?from=@1&to=@2&view={view}"
+    found = HTML(string=door(archive).get(asked).data.decode(), base_url=BASE, url_fetcher=OurFiles()).render()
+    for sheet in found.pages:
+        for block in (box for box in sheet._page_box.descendants() if isinstance(box, boxes.BlockContainerBox)):
+            lines = [line for line in block.children if isinstance(line, boxes.LineBox)]
+            told = [box for line in lines for box in line.descendants() if isinstance(box, boxes.TextBox)]
+            room = block.content_box_x() + block.width + 1
+            assert [box.text for box in told if box.position_x + box.width > room and "hydroxy" in box.text] == []
 
 
 def test_what_is_asked_without_sides_keeps_its_form(client: FlaskClient) -> None:
