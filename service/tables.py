@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -28,10 +29,18 @@ MARKS = {
 }
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read has seen enough: that is done, and not the code of what looks odd."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
+
+
 def _console() -> Console:
     """The terminal as it is; wide where the output goes to a file or another program."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    terminal = _Terminal(highlight=False)
+    return terminal if terminal.is_terminal else _Terminal(highlight=False, width=PIPED_WIDTH)
 
 
 def as_json(answer: Json) -> None:

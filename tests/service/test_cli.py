@@ -589,6 +589,12 @@ def test_an_export_is_written_to_a_file_whole_or_not_at_all(past: tuple[str, str
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
     history = [json.loads(line) for line in run("export", *past, "--history").stdout_bytes.splitlines()]
     assert all(violations("exported-revision", line) == () for line in history)
+    assert run("export", "nice/none", *past, "--output", str(tmp_path / "none.jsonl")).exit_code == 3
+    os.mkfifo(tmp_path / "pipe")
+    refused = run("export", *past, "--output", str(tmp_path / "pipe"))
+    assert (refused.exit_code, "is no file; leave it out" in refused.stderr) == (2, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"all.jsonl", "pipe"}
+    assert not (tmp_path / "pipe").is_file()
 
 
 # --- checking --------------------------------------------------------------------------------------------
@@ -706,14 +712,15 @@ def test_the_installed_command_answers_and_stops_when_its_reader_goes_away(corpu
     environment = {**os.environ, "INFORCE_DATA": str(corpus.folder)}
     refused = subprocess.run([inforce, "rules", "--unheard-of"], capture_output=True, env=environment, check=False)
     assert (refused.returncode, refused.stdout) == (2, b"")
-    with subprocess.Popen(
-        [inforce, "export", "--history"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    for asked in (["export", "--history"], ["rules"], ["log"]):
+        with subprocess.Popen(
+            [inforce, *asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 0, asked
 
 
 # --- tokens ----------------------------------------------------------------------------------------------
