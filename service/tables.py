@@ -30,6 +30,11 @@ MARKS = {
 
 
 class _Terminal(Console):
+    """Shows every text as it is: what stands in brackets, or between colons, is nobody's word for how to show it."""
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
     def on_broken_pipe(self) -> None:
         """Whoever read has seen enough: that is done, and not the code of what looks odd."""
         with suppress(SystemExit):
@@ -39,8 +44,8 @@ class _Terminal(Console):
 
 def _console() -> Console:
     """The terminal as it is; wide where the output goes to a file or another program."""
-    terminal = _Terminal(highlight=False)
-    return terminal if terminal.is_terminal else _Terminal(highlight=False, width=PIPED_WIDTH)
+    terminal = _Terminal()
+    return terminal if terminal.is_terminal else _Terminal(PIPED_WIDTH)
 
 
 def as_json(answer: Json) -> None:

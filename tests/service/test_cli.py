@@ -408,6 +408,25 @@ def test_a_table_says_in_words_what_the_json_says_in_members(
     assert part in " ".join(result.stdout.split())
 
 
+def test_what_stands_in_brackets_or_between_colons_is_shown_as_it_is(archive: Archive) -> None:
+    """[see 1] was left out of the sentence, and [/b] ended the command."""
+    odd = "[see 1] [/b] [b]x[/b] :smile:"
+    one, two = bodies.rule("one", text=odd, title=odd), bodies.awaited(trigger=odd)
+    later = bodies.version(2, two, title=odd, stage="recommended", rules=[{**one, "text": f"{odd} and again"}])
+    recorded = [bodies.document(title=odd), bodies.version(1, title=odd, rules=[one]), later]
+    archive.publish([Proposal(body) for body in recorded], Act("publish", WHO[1], odd), NOW)
+    for given in (
+        ["rules"],
+        ["show", "ema/example"],
+        ["show", "ema/example@1"],
+        ["log"],
+        ["diff", "ema/example", "--from", "@1", "--to", "@2"],
+    ):
+        result = run(*given, "--data", str(archive.folder))
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert odd in " ".join(result.stdout.split()), given
+
+
 def test_a_field_that_is_named_as_its_rule_is_told(archive: Archive) -> None:
     one = bodies.rule("interpretation", text="Before.")
     two = {**one, "text": "After.", "interpretation": "Read so."}
