@@ -404,6 +404,16 @@ def test_every_sheet_says_what_it_is_where_that_stands_and_how_many_there_are(
         assert found in sheet.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    "path", [f"{VALPROATE}?from=2023-12-01&to=2025-03-01", "/changes?from=2019-01-01&to=2024-02-01"]
+)
+def test_which_place_is_asked_about_stands_in_words_where_the_form_is_not_printed(
+    client: FlaskClient, path: str
+) -> None:
+    told = [page(client, path + asked).of_class("app-asof__statement")[0].text for asked in ("", "&jurisdiction=NI")]
+    assert ["Only what holds in Northern Ireland." in one for one in told] == [False, True]
+
+
 def feet(html: str) -> list[str]:
     """What stands in the margins of each sheet of a page's PDF."""
     pages = HTML(string=html, base_url=BASE, url_fetcher=OurFiles()).render().pages
