@@ -575,6 +575,11 @@ def test_a_journal_of_ones_own_can_be_replayed(tmp_path: Path) -> None:
     refused = run("replay", str(journal), "--data", str(tmp_path / "other"))
     assert refused.exit_code == 2
     assert "speaks of ema/nothing, whose document.json is not there" in refused.stderr
+    for later in ("2019-10-31T16:00:00Z", "2019-01-01T00:00:00Z"):
+        journal.write_text(json.dumps([line, {**line, "at": later, "act": "publish", "version": 1}]))
+        refused = run("replay", str(journal), "--data", str(tmp_path / "other"))
+        assert refused.exit_code == 2
+        assert "journal.json /1/at: is not later than the act before it" in refused.stderr
     assert not (tmp_path / "other" / "register.git").exists()
 
 
