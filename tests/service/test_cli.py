@@ -485,6 +485,14 @@ def test_the_log_tells_the_newest_first_of_a_document_or_of_all(past: tuple[str,
     assert [item["recorded_at"][:10] for item in then] == ["2019-10-31", "2019-05-17"]
 
 
+@pytest.mark.parametrize("at", ["2000-01-01", "2014-01-01", "2018-03-10"])
+def test_the_log_as_of_then_tells_nothing_that_was_recorded_later(past: tuple[str, str], at: str) -> None:
+    told = json.loads(run("log", "--at", at, "--json", *past).stdout)["revisions"]
+    everything = json.loads(run("log", "--limit", "1000", "--json", *past).stdout)["revisions"]
+    assert told == [one for one in everything if one["recorded_at"][:10] <= at][:20]
+    assert bool(told) == (at > "2013-09-12")
+
+
 @pytest.mark.parametrize(
     ("given", "code", "why"),
     [
