@@ -96,7 +96,7 @@ class Archive:
         if target.exists():
             raise RegisterExists(str(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=".making-") as hidden:
+        with TemporaryDirectory(dir=folder, prefix=".making-", ignore_cleanup_errors=True) as hidden:
             making = cls.init(Path(hidden))
             fill(making)
             making.tip()

@@ -6,15 +6,16 @@ clock is the journal, and every revision says that it was replayed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from guidance.archive import Archive, Proposal, Receipt
 from guidance.building import Progress, quiet
-from guidance.errors import ActRefused, BadJson
+from guidance.errors import ActRefused, BadJson, InvalidDocument, Violation
 from guidance.model import Json
 from guidance.schema import check, read
 from guidance.store import Act
@@ -39,12 +40,23 @@ def steps(journal: Path, documents: Path) -> Iterator[Step]:
     """
     told = read(journal.read_bytes(), journal.name)
     check("journal", told, journal.name)
+    _in_order([datetime.fromisoformat(line["at"]) for line in told], journal.name)
     for place, line in enumerate(told):
         yield Step(
             datetime.fromisoformat(line["at"]),
             line["act"],
             Proposal(_as_known(line, documents), f"{journal.name} /{place}"),
             Act(line["act"], line["author"], line["reason"], line.get("approved_by"), replayed=True),
+        )
+
+
+def _in_order(instants: Sequence[datetime], file: str) -> None:
+    """Raises InvalidDocument: an act that is not later than the one before it would be recorded at another instant."""
+    pairs = enumerate(pairwise(instants), start=1)
+    found = [place for place, (before, after) in pairs if after <= before]
+    if found:
+        raise InvalidDocument(
+            [Violation(f"/{place}/at", "is not later than the act before it", file) for place in found]
         )
 
 

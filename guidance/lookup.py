@@ -226,6 +226,15 @@ class Lookup:
         )
         return [content for (content,) in rows.fetchall()]
 
+    def blobs(self, name: str, position: int) -> list[tuple[int, str]]:
+        """(number, blob) of everything that was recorded of a document up to a position, oldest first."""
+        rows = self.sql.execute(
+            "SELECT t.number, b.blob FROM touched t JOIN body b ON b.id=t.body "
+            "WHERE t.document=? AND t.position<=? ORDER BY t.position",
+            (name, position),
+        )
+        return [(number, blob.hex()) for number, blob in rows.fetchall()]
+
     # --- asking: documents and versions ------------------------------------------------------------------
 
     def document_row(self, name: str, position: int) -> tuple[bytes, tuple[str, ...]]:

@@ -64,21 +64,28 @@ def export_history(index: Index, position: int, document: str | None = None) -> 
 
 
 def pieces(path: Path) -> Iterator[Piece]:
-    """The files of a folder by path, or the lines of a file; raises BadJson where there is nothing to read."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*.json") if file.is_file())
-        if not files:
-            raise BadJson("holds no .json file", file=str(path))
-        for file in files:
-            yield Piece(str(file.relative_to(path)), file.read_bytes())
-        return
+    """The files of a folder by path, or the lines of a file; raises BadJson where there is nothing to read, or one of
+    them cannot be."""
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield Piece(f"line {number}", line)
+        yield from _files(path) if path.is_dir() else _lines(path)
     except OSError as error:
-        raise BadJson(f"cannot be read: {error.strerror}", file=str(path)) from error
+        raise BadJson(f"cannot be read: {error.strerror}", file=str(error.filename or path)) from error
+
+
+def _files(folder: Path) -> Iterator[Piece]:
+    """A link that leads nowhere is a file that cannot be read, and not one that can be left out."""
+    files = sorted(file for file in folder.rglob("*.json") if file.is_file() or not file.exists())
+    if not files:
+        raise BadJson("holds no .json file", file=str(folder))
+    for file in files:
+        yield Piece(str(file.relative_to(folder)), file.read_bytes())
+
+
+def _lines(path: Path) -> Iterator[Piece]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield Piece(f"line {number}", line)
 
 
 def _value(piece: Piece) -> tuple[Json, bytes]:
@@ -262,9 +269,10 @@ class Import:
     def _decided(self, name: str, bodies: dict[int, Json]) -> list[_Line]:
         """The lines of one document that change it, held against what is recorded and against each other.
 
-        What they say is left in `bodies`.
+        What they say is left in `bodies`. A history's lines up to where it is recorded already are no news: a version
+        that was corrected since would be set back, and corrected once more.
         """
-        document = self._recorded(name)
+        document, past = self._recorded(name), self._past(name)
         plain = [line for line in self.lines[name] if line.group < 0]
         kept: list[_Line] = []
         seen: dict[int, str] = {}
@@ -272,6 +280,8 @@ class Import:
             *sorted(plain, key=lambda line: line.entry.number),
             *(o for o in self.lines[name] if o.group >= 0),
         ]:
+            if line.group >= 0 and line.entry.blob in past.get(line.entry.number, ()):  # and is used up to there
+                continue
             try:
                 if line.group < 0 and seen.setdefault(line.entry.number, line.place) != line.place:
                     raise BadJson(f"{line.entry.subject} already stands in {seen[line.entry.number]}")
@@ -289,6 +299,13 @@ class Import:
             return self.index.document(name, self.tip.position) if self.tip else None
         except UnknownDocument:
             return None
+
+    def _past(self, name: str) -> Mapping[int, Iterator[str]]:
+        """The blobs that were recorded of a document and of each version, oldest first, to be gone through once."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for number, blob in self.index.blobs(name, self.tip.position) if self.tip else ():
+            found[number].append(blob)
+        return {number: iter(blobs) for number, blobs in found.items()}
 
     def _decide(self, document: Document | None, line: _Line, body: Json) -> tuple[Document | None, bool]:
         if line.entry.number == 0:

@@ -87,6 +87,20 @@ UNCONFIRMED: Final = {"from": "the first day", "to": "the end", "expected": "the
 """What of a commencement no source confirms, as people read it."""
 
 
+ENDINGS: Final = {
+    "superseded": "Superseded by another rule",
+    "corrected": "Taken out by a correction of the same version",
+    "dropped": "Left out of the later version; no act says why",
+    "not-yet": "Only the later of the two has it",
+}
+"""Why a rule stands on the older side of a comparison only, as people read it; other words say it themselves."""
+
+
+def ending_of(how: str, by: Iterable[str] = ()) -> str:
+    """Why a rule stands on the older side only, and the rules that took its place."""
+    return ": ".join(filter(None, (ENDINGS.get(how, how.capitalize()), ", ".join(by))))
+
+
 def within(jurisdiction: str) -> tuple[str, ...]:
     """The jurisdiction and every one that it is part of, nearest first: GB -> (GB, UK)."""
     return _CHAINS.get(jurisdiction) or (jurisdiction,)

@@ -158,6 +158,9 @@ def _looks(register: Register, given: Mapping[str, str]) -> list[Register]:
     for other in ("from", "to", "at"):
         if other in given:
             raise BadParameter(other, given[other], "does not go with from_at and to_at")
+    if "on" not in given and register.question.jurisdiction:
+        why = "goes with two days, or with on: without a day, all that two moments recorded is compared"
+        raise BadParameter("jurisdiction", register.question.jurisdiction, why)
     if "from_at" not in given:
         raise BadParameter("from_at", "", "is missing: from which revision, instant or day on")
     seen = [register.looking(params.at(given.get(side), register.now, side)) for side in ("from_at", "to_at")]

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from guidance.model import Json
 from guidance.redline import redline
 from guidance.severity import Row
-from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED, within
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED, ending_of, within
 from service import views
 
 VIEWS: Final = {
@@ -31,12 +31,6 @@ KINDS: Final = {
     "changed": "Changed",
     "moved": "Moved",
     "renumbered": "Renumbered",
-}
-ENDINGS: Final = {
-    "superseded": "Superseded by another rule",
-    "corrected": "Taken out by a correction of the same version",
-    "dropped": "Left out of the later version; no act says why",
-    "not-yet": "Only the later of the two has it",
 }
 NAMES: Final = {
     "cohort": "For whom",
@@ -250,11 +244,7 @@ def _part(read: Read, item: Mapping[str, Any]) -> Json:
 
 def ending(item: Json) -> str | None:
     """Why a rule stands on the older side only."""
-    if "ending" not in item:
-        return None
-    how = str(item["ending"]["how"])
-    by = ", ".join(item["ending"]["by"])
-    return ENDINGS.get(how, how.capitalize()) + (f": {by}" if by else "")
+    return ending_of(**item["ending"]) if "ending" in item else None
 
 
 def overridden(rows: Mapping[str, Row], reviewed: Mapping[str, Row]) -> dict[str, list[str]]:
@@ -291,11 +281,11 @@ def absent(pairs: Sequence[Json], pair: Json, name: str) -> str:
 
 
 def incomparable(answer: Json, place: str | None) -> str:
-    """Why there is nothing to compare, where no side has a version; else nothing."""
+    """Why there is nothing to compare, where nothing stands on either side; else nothing."""
     if not answer["sides"]:
         about = f" about {views.place(place)}" if place else ""
         return f"This document says nothing{about}, so there is nothing to compare."
-    if not any(side[name]["version"] for side in answer["sides"] for name in ("old", "new")):
+    if not any(side[name]["sha256"] for side in answer["sides"] for name in ("old", "new")):
         return "On neither side is a version recorded as in force."
     return ""
 

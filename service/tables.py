@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from guidance.errors import NotFound
 from guidance.model import Json
-from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED
+from guidance.vocabulary import COHORTS, MODALITIES, UNCONFIRMED, ending_of
 from service import views
 
 PIPED_WIDTH = 160
@@ -28,10 +29,23 @@ MARKS = {
 }
 
 
+class _Terminal(Console):
+    """Shows every text as it is: what stands in brackets, or between colons, is nobody's word for how to show it."""
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read has seen enough: that is done, and not the code of what looks odd."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
+
+
 def _console() -> Console:
     """The terminal as it is; wide where the output goes to a file or another program."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    terminal = _Terminal()
+    return terminal if terminal.is_terminal else _Terminal(PIPED_WIDTH)
 
 
 def as_json(answer: Json) -> None:
@@ -251,10 +265,8 @@ def diff(answer: Json) -> None:
     _head(console, answer)
     if answer["order"] == "backward":
         console.print(Text("The sides are given backward in time.", style="yellow"))
-    if answer["equal"] and answer.get("sides") == []:
-        console.print("This document says nothing about that place: there is nothing to compare.")
-    elif answer["equal"]:
-        console.print("No change: both sides are the same to the byte.")
+    if answer["equal"]:
+        console.print(_equal(answer.get("sides")))
     for part in answer.get("documents", [answer]):
         if "documents" in answer:
             console.print(Text(f"\n{part['document']}  {part['title']}", style="bold underline"))
@@ -262,19 +274,37 @@ def diff(answer: Json) -> None:
             _change(console, change)
 
 
+def _equal(sides: list[Json] | None) -> str:
+    """What is told where nothing differs; that nothing stands on either side is no ground to call them the same."""
+    if sides == []:
+        return "This document says nothing about that place: there is nothing to compare."
+    if sides and not any(side[one]["sha256"] for side in sides for one in ("old", "new")):
+        return "On neither side is a version recorded as in force."
+    return "No change: both sides are the same to the byte."
+
+
 def _change(console: Console, change: Json) -> None:
     effects = ", ".join(effect["words"] for effect in change["effects"])
-    places = f" in {' '.join(change['jurisdictions'])}" if "jurisdictions" in change else ""
-    line = Text(f"\n{change['kind']} {change['name']}{places}: {change['title']}", style="bold")
+    line = Text(f"\n{change['kind']} {change['name']}{_where(change)}: {change['title']}", style="bold")
     line.append(f"  [{change['severity']}] {effects}", style="yellow")
     console.print(line)
+    if "ending" in change:
+        console.print(Text(f"  {ending_of(**change['ending'])}"))
     for why in change["review"]:
         console.print(Text(f"  needs review: {why}", style="yellow"))
     if change["segments"]:
         console.print(_redline(change["segments"]))
+    text = "/text" if change["subject"] == "rule" else f"/{change['name']}"
     for field in change["fields"]:
-        if not (change["segments"] and field["pointer"] in ("", "/text", f"/{change['name']}")):
+        if not (change["segments"] and field["pointer"] in ("", text)):
             console.print(Text(f"  {field['pointer']}: {_value(field, 'old')} -> {_value(field, 'new')}"))
+
+
+def _where(change: Json) -> str:
+    """What sets a change apart from others of the same name: places, or the version."""
+    if "jurisdictions" in change:
+        return f" in {' '.join(change['jurisdictions'])}"
+    return f" (version {change['version']})" if "version" in change else ""
 
 
 def _value(field: Json, side: str) -> str:

@@ -16,6 +16,7 @@ from docx.oxml.ns import qn
 
 from guidance.model import Json, Sides
 from guidance.redline import Op, Segment, moved, redline
+from guidance.vocabulary import ending_of
 
 AUTHOR = "Inforce"
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
@@ -139,6 +140,10 @@ def tracked(answer: Json, sides: Iterable[Sides] = ()) -> bytes:
     made.plain(f"Register revision {revision['id']}, recorded {revision['recorded_at']}.")
     if revision["replayed"]:
         made.plain("This register was replayed from a journal: its times are not when it really learned what it holds.")
+    if answer["order"] == "backward":
+        made.plain("The first side is later than the second: what was taken away as time went is shown as inserted.")
+    if answer.get("documents") == []:
+        made.plain("No document differs between the two sides.")
     for part in answer.get("documents", [answer]):
         if "documents" in answer:
             made.heading(f"{part['document']}: {part['title']}", 1)
@@ -155,6 +160,9 @@ def _title(answer: Json) -> str:
 def _part(made: _Tracked, part: Json) -> None:
     for side in part["sides"]:
         made.plain(_side(side))
+    if not any(side[one]["sha256"] for side in part["sides"] for one in ("old", "new")):
+        made.plain("Nothing is recorded there on either side, so there is nothing to compare.")
+        return
     if part["equal"]:
         made.plain("No change: both sides are the same to the byte.")
         return
@@ -183,15 +191,37 @@ def _change(made: _Tracked, change: Json) -> None:
     made.heading(f"{change['title']} ({change['name']})", 2)
     told = change["effects"]
     effects = "; ".join(f"{effect['words']} ({effect['direction']}, {effect['severity']})" for effect in told)
-    places = f" In {', '.join(change['jurisdictions'])}." if "jurisdictions" in change else ""
-    made.plain(f"{change['kind'].capitalize()}, {change['severity']}. {effects}.{places}")
+    kinds = ", also ".join((change["kind"].capitalize(), *change["also"]))
+    made.plain(f"{kinds}, {change['severity']}. {effects}.{_where(change)}")
+    if "ending" in change:
+        made.plain(f"{ending_of(**change['ending'])}.")
     for why in change["review"]:
         made.plain(f"Needs review: {why}")
     if change["segments"]:
         made.redlined(Segment(one["op"], one["text"], one.get("move")) for one in change["segments"])
+    for field in _beside_text(change):
+        _field(made, field)
+
+
+def _where(change: Json) -> str:
+    """What sets a change apart from others of the same name: places, the version, or the document."""
+    if "jurisdictions" in change:
+        return f" In {', '.join(change['jurisdictions'])}."
+    if "version" in change:
+        return f" Version {change['version']}."
+    return " The document itself." if "document" in change else ""
+
+
+def _beside_text(change: Json) -> Iterator[Json]:
+    """The fields that the redline does not show; of a rule that came or went as a whole, its members."""
+    text = "/text" if change["subject"] == "rule" else f"/{change['name']}"
     for field in change["fields"]:
-        if not (change["segments"] and field["pointer"] in ("", "/text")):
-            _field(made, field)
+        if not (change["segments"] and field["pointer"] in ("", text)):
+            yield field
+        elif not field["pointer"]:
+            side = "new" if "new" in field else "old"
+            members = {name: value for name, value in field[side].items() if name not in ("id", "title", "text")}
+            yield from ({"pointer": f"/{name}", side: value} for name, value in members.items())
 
 
 def _field(made: _Tracked, field: Json) -> None:

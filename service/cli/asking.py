@@ -83,7 +83,8 @@ def log(document: str | None, data: str | None, at: str | None, limit: int, as_j
     if document:
         found = answers.history(seen, document_id(document), 2**62, limit)["revisions"]
     else:
-        found = [r.json() for r in reversed(archive.index.revisions(max(0, seen.position - limit), limit))]
+        before = max(0, seen.position - limit)
+        found = [r.json() for r in reversed(archive.index.revisions(before, seen.position - before))]
     if as_json:
         tables.as_json({"revisions": found})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version as release_of
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ import click
 
 from guidance import audit, journal, transfer
 from guidance.archive import Archive
-from guidance.errors import Tampered
+from guidance.errors import BadParameter, Tampered
 from guidance.model import document_id
 from guidance.store import Act
 from service import config, params
@@ -76,10 +77,20 @@ def export(document: str | None, data: str | None, at: str | None, history: bool
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
         return
+    _whole(output, lines)
+
+
+def _whole(output: Path, lines: Iterable[bytes]) -> None:
+    """Write a file whole or not at all; raises BadParameter where what lies there is no file, such as a device."""
+    if output.exists() and not output.is_file():
+        raise BadParameter("--output", str(output), "is no file; leave it out to write to standard output")
     part = output.with_name(output.name + ".part")
-    with part.open("wb") as file:
-        file.writelines(lines)
-    part.replace(output)
+    try:
+        with part.open("wb") as file:
+            file.writelines(lines)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @click.command()

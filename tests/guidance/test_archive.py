@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,21 @@ def publish(archive: Archive, act: Callable[..., Act], now: datetime) -> Callabl
 def first(publish: Callable[..., Receipt]) -> Receipt:
     """The first revision: a document with its first version."""
     return publish(bodies.document(), bodies.version(1))
+
+
+def test_whoever_ends_the_making_of_a_register_is_told_so_though_git_still_writes_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(_: Archive) -> None:
+        monkeypatch.setattr(os, "rmdir", still_written_to)
+        raise KeyboardInterrupt
+
+    def still_written_to(*_: object, **__: object) -> None:
+        raise OSError(39, "Directory not empty")
+
+    with pytest.raises(KeyboardInterrupt):
+        Archive.make(tmp_path / "data", ended)
+    assert not (tmp_path / "data" / "register.git").exists()
 
 
 def head(archive: Archive) -> str | None:

@@ -174,6 +174,15 @@ def test_there_must_be_something_to_read(take_in: TakeIn, tmp_path: Path) -> Non
         assert refused.value.file == str(source)
 
 
+def test_a_file_that_cannot_be_read_is_not_left_out(archive: Archive, take_in: TakeIn, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.json").write_bytes(canonical(bodies.document()))
+    (tmp_path / "in" / "b.json").symlink_to(tmp_path / "moved away.json")
+    with pytest.raises(BadJson, match=r"in/b\.json: cannot be read: No such file or directory"):
+        take_in(tmp_path / "in")
+    assert archive.tip() is None
+
+
 def test_a_refused_import_leaves_no_process_and_blocks_nobody(
     archive: Archive, take_in: TakeIn, tmp_path: Path
 ) -> None:
@@ -259,6 +268,22 @@ def test_a_history_is_added_to_what_is_recorded(
     assert everything(archive) == everything(other)
     revisions = archive.index.revisions()
     assert [revision.reason for revision in revisions[-2:]] == ["decided", "corrected"]
+
+
+def test_a_history_that_is_recorded_already_is_not_recorded_again(
+    other: Archive, archive: Archive, take_in: TakeIn, act: Callable[..., Act], now: datetime, tmp_path: Path
+) -> None:
+    """It was set back to its first text and corrected once more, of which every subscriber was told."""
+    a, b, c = (bodies.version(1, title=title) for title in ("First", "Second", "Third"))
+    other.publish([Proposal(bodies.document()), Proposal(a)], act(), now)
+    for later, counts in ((b, (2, 0)), (a, (1, 0)), (c, (1, 0))):
+        other.correct(Proposal(later), act(), now)
+        (tmp_path / "out.jsonl").write_bytes(b"".join(history(other)))
+        assert (take_in(tmp_path / "out.jsonl"), take_in(tmp_path / "out.jsonl")) == counts
+    assert [json.loads(line)["entries"] for line in history(archive)] == [
+        json.loads(line)["entries"] for line in history(other)
+    ]
+    assert everything(archive) == everything(other)
 
 
 def revision(*entries: Any, **told: Any) -> Any:

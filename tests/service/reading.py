@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flask.testing import FlaskClient
 
-VOID = {"meta", "link", "input", "br", "hr", "img"}
+VOID = {"meta", "link", "input", "br", "wbr", "hr", "img"}
 INLINE = {"a", "abbr", "del", "ins", "q", "span", "strong", "time"}
 ACCEPT = "text/html,application/xhtml+xml,*/*;q=0.8"
 

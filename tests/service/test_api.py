@@ -69,7 +69,7 @@ QUESTIONS = {
     "/v1/diff?from=2019-01-01&to=2020-02-01": "changes-answer",
     "/v1/diff?from=2020-02-01&to=2020-02-01": "changes-answer",
     "/v1/diff?from=2020-02-01&to=2019-01-01&medicine=alemtuzumab": "changes-answer",
-    "/v1/diff?from_at=2019-11-05&jurisdiction=EU": "changes-answer",
+    "/v1/diff?from_at=2019-11-05&on=2020-02-01&jurisdiction=EU": "changes-answer",
     "/v1/diff?from_at=2019-11-05&to_at=2026-02-02&on=2020-02-01": "changes-answer",
     "/v1/search?q=stroke": "search-answer",
     "/v1/search?q=nowhere&limit=1": "search-answer",

@@ -381,6 +381,18 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
             ["diff", "ema/hes", "--from", "2020-01-01", "--to", "2023-01-01", "--jurisdiction", "UK"],
             "This document says nothing about that place: there is nothing to compare.",
         ),
+        (
+            ["diff", "ema/lemtrada", "--from", "2001-01-01", "--to", "2002-01-01"],
+            "On neither side is a version recorded as in force.",
+        ),
+        (
+            ["diff", "ema/lemtrada", "--from-at", "2013-06-01", "--to-at", "2026-02-02"],
+            "added stroke (version 3): History of stroke [critical] Contraindication added",
+        ),
+        (
+            ["diff", "ema/lemtrada", "--from", "@3", "--to", "@1"],
+            "removed stroke: History of stroke [critical] Contraindication removed Only the later of the two has it",
+        ),
         (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),
         (
             ["log", "ema/lemtrada", "--limit", "1"],
@@ -394,6 +406,34 @@ def test_a_table_says_in_words_what_the_json_says_in_members(
     result = run(*given, *past)
     assert result.exit_code == 0
     assert part in " ".join(result.stdout.split())
+
+
+def test_what_stands_in_brackets_or_between_colons_is_shown_as_it_is(archive: Archive) -> None:
+    """[see 1] was left out of the sentence, and [/b] ended the command."""
+    odd = "[see 1] [/b] [b]x[/b] :smile:"
+    one, two = bodies.rule("one", text=odd, title=odd), bodies.awaited(trigger=odd)
+    later = bodies.version(2, two, title=odd, stage="recommended", rules=[{**one, "text": f"{odd} and again"}])
+    recorded = [bodies.document(title=odd), bodies.version(1, title=odd, rules=[one]), later]
+    archive.publish([Proposal(body) for body in recorded], Act("publish", WHO[1], odd), NOW)
+    for given in (
+        ["rules"],
+        ["show", "ema/example"],
+        ["show", "ema/example@1"],
+        ["log"],
+        ["diff", "ema/example", "--from", "@1", "--to", "@2"],
+    ):
+        result = run(*given, "--data", str(archive.folder))
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert odd in " ".join(result.stdout.split()), given
+
+
+def test_a_field_that_is_named_as_its_rule_is_told(archive: Archive) -> None:
+    one = bodies.rule("interpretation", text="Before.")
+    two = {**one, "text": "After.", "interpretation": "Read so."}
+    recorded = [bodies.document(), bodies.version(1, rules=[one]), bodies.version(2, rules=[two])]
+    archive.publish([Proposal(body) for body in recorded], Act("publish", *WHO[1::2]), NOW)
+    result = run("diff", "ema/example", "--from", "@1", "--to", "@2", "--data", str(archive.folder))
+    assert '/interpretation: (absent) -> "Read so."' in result.stdout
 
 
 def test_one_rule_can_be_asked_for_by_its_id(past: tuple[str, str]) -> None:
@@ -443,6 +483,14 @@ def test_the_log_tells_the_newest_first_of_a_document_or_of_all(past: tuple[str,
     assert one == [item for item in every if any(s.startswith("ema/lemtrada") for s in item["subjects"])]
     then = json.loads(run("log", *past, "--at", "2019-11-05", "--limit", "2", "--json").stdout)["revisions"]
     assert [item["recorded_at"][:10] for item in then] == ["2019-10-31", "2019-05-17"]
+
+
+@pytest.mark.parametrize("at", ["2000-01-01", "2014-01-01", "2018-03-10"])
+def test_the_log_as_of_then_tells_nothing_that_was_recorded_later(past: tuple[str, str], at: str) -> None:
+    told = json.loads(run("log", "--at", at, "--json", *past).stdout)["revisions"]
+    everything = json.loads(run("log", "--limit", "1000", "--json", *past).stdout)["revisions"]
+    assert told == [one for one in everything if one["recorded_at"][:10] <= at][:20]
+    assert bool(told) == (at > "2013-09-12")
 
 
 @pytest.mark.parametrize(
@@ -535,6 +583,11 @@ def test_a_journal_of_ones_own_can_be_replayed(tmp_path: Path) -> None:
     refused = run("replay", str(journal), "--data", str(tmp_path / "other"))
     assert refused.exit_code == 2
     assert "speaks of ema/nothing, whose document.json is not there" in refused.stderr
+    for later in ("2019-10-31T16:00:00Z", "2019-01-01T00:00:00Z"):
+        journal.write_text(json.dumps([line, {**line, "at": later, "act": "publish", "version": 1}]))
+        refused = run("replay", str(journal), "--data", str(tmp_path / "other"))
+        assert refused.exit_code == 2
+        assert "journal.json /1/at: is not later than the act before it" in refused.stderr
     assert not (tmp_path / "other" / "register.git").exists()
 
 
@@ -568,6 +621,12 @@ def test_an_export_is_written_to_a_file_whole_or_not_at_all(past: tuple[str, str
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
     history = [json.loads(line) for line in run("export", *past, "--history").stdout_bytes.splitlines()]
     assert all(violations("exported-revision", line) == () for line in history)
+    assert run("export", "nice/none", *past, "--output", str(tmp_path / "none.jsonl")).exit_code == 3
+    os.mkfifo(tmp_path / "pipe")
+    refused = run("export", *past, "--output", str(tmp_path / "pipe"))
+    assert (refused.exit_code, "is no file; leave it out" in refused.stderr) == (2, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"all.jsonl", "pipe"}
+    assert not (tmp_path / "pipe").is_file()
 
 
 # --- checking --------------------------------------------------------------------------------------------
@@ -685,14 +744,15 @@ def test_the_installed_command_answers_and_stops_when_its_reader_goes_away(corpu
     environment = {**os.environ, "INFORCE_DATA": str(corpus.folder)}
     refused = subprocess.run([inforce, "rules", "--unheard-of"], capture_output=True, env=environment, check=False)
     assert (refused.returncode, refused.stdout) == (2, b"")
-    with subprocess.Popen(
-        [inforce, "export", "--history"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    for asked in (["export", "--history"], ["rules"], ["log"]):
+        with subprocess.Popen(
+            [inforce, *asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 0, asked
 
 
 # --- tokens ----------------------------------------------------------------------------------------------

@@ -91,6 +91,19 @@ def test_a_part_that_a_correction_names_is_compared_with_the_whole_that_spoke_fo
     assert across(client, sides) == ["ema/example"]
 
 
+def test_a_place_is_refused_where_everything_is_compared_and_never_ignored(
+    make: Callable[..., str], client: FlaskClient
+) -> None:
+    first = make(document(), version(1, since("2020-01-01", "EU")))
+    make(version(2, since("2021-01-01", "EU")))
+    for address in (f"{EXAMPLE}/diff", "/v1/diff"):
+        told = refusal(client.get(f"{address}?from_at={first}&jurisdiction=CH"), 400, "bad-parameter")
+        assert (told["parameter"], "goes with two days, or with on" in told["detail"]) == ("jurisdiction", True)
+    for address in ("/documents/ema/example/compare", "/changes"):
+        assert client.get(f"{address}?from_at={first}&jurisdiction=CH").status_code == 400
+        assert client.get(f"{address}?from_at={first}&jurisdiction=").status_code == 200
+
+
 def test_a_law_that_a_correction_restates_for_a_part_is_not_told_as_added(
     archive: Archive, make: Callable[..., str], client: FlaskClient
 ) -> None:

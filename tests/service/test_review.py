@@ -129,7 +129,7 @@ def versions_of(client: FlaskClient, number: int) -> dict[str, Any]:
 def texts(html: str) -> Iterator[tuple[str, str]]:
     """(older, newer) text of each redline, read out of its marks."""
     for marked in re.findall(r'<p class="app-redline">(.*?)</p>', html, re.DOTALL):
-        plain = re.sub(r"</?strong>", "", marked)
+        plain = re.sub(r"</?strong>|<wbr>", "", marked)
         old = re.sub(r"<ins[^>]*>.*?</ins>", "", plain, flags=re.DOTALL)
         new = re.sub(r"<del[^>]*>.*?</del>", "", plain, flags=re.DOTALL)
         yield tuple(unescape(re.sub(r"</?(?:ins|del)[^>]*>", "", text)) for text in (old, new))  # type: ignore[misc]
@@ -252,6 +252,20 @@ def test_where_nothing_is_in_force_on_either_side_nothing_is_signed(client: Flas
     days = page(client, "/documents/ema/zinbryta/compare?from=2018-03-01&to=2018-04-01").main.text
     assert "Older than what is recorded" in days
     assert "Nothing: what applied has ended" in days
+
+
+def test_a_document_without_a_version_that_changed_is_not_told_as_nothing_to_compare(
+    archive: Archive, act: Callable[..., Act]
+) -> None:
+    archive.publish([Proposal(document(about="Of old."))], act(), NOW)
+    archive.correct(Proposal(document(about="Of late.")), act(), NOW)
+    first = archive.index.revision_of(1)
+    assert first is not None
+    read = page(door(archive), f"/documents/ema/example/compare?from_at={first.id}")
+    assert "1 change" in read.main.text
+    assert {"old", "late"} <= {one.text for tag in ("del", "ins") for one in read.all(tag)}
+    assert "nothing to compare" not in read.main.text
+    assert read.of_class("app-sign")
 
 
 def test_corrections_are_told_with_the_version(corpus: Archive, archive: Archive, act: Callable[..., Act]) -> None:
@@ -390,6 +404,16 @@ def test_every_sheet_says_what_it_is_where_that_stands_and_how_many_there_are(
         assert found in sheet.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    "path", [f"{VALPROATE}?from=2023-12-01&to=2025-03-01", "/changes?from=2019-01-01&to=2024-02-01"]
+)
+def test_which_place_is_asked_about_stands_in_words_where_the_form_is_not_printed(
+    client: FlaskClient, path: str
+) -> None:
+    told = [page(client, path + asked).of_class("app-asof__statement")[0].text for asked in ("", "&jurisdiction=NI")]
+    assert ["Only what holds in Northern Ireland." in one for one in told] == [False, True]
+
+
 def feet(html: str) -> list[str]:
     """What stands in the margins of each sheet of a page's PDF."""
     pages = HTML(string=html, base_url=BASE, url_fetcher=OurFiles()).render().pages
@@ -398,6 +422,23 @@ def feet(html: str) -> list[str]:
         " ".join(text.text for box in found for text in box.descendants() if isinstance(text, boxes.TextBox))
         for found in margins
     ]
+
+
+@pytest.mark.parametrize("view", ["redline", "sides", "fields"])
+def test_no_word_is_so_long_that_the_sheet_or_the_column_beside_it_ends_it(
+    archive: Archive, act: Callable[..., Act], view: str
+) -> None:
+    long = "hydroxy" * 40
+    older, newer = (version(n, title=f"{n}{long}", rules=[rule("one", title=long, text=long + str(n))]) for n in (1, 2))
+    archive.publish([Proposal(body) for body in (document(title=long), older, newer)], act(), NOW)
+    asked = f"/documents/ema/example/compare?from=@1&to=@2&view={view}"
+    found = HTML(string=door(archive).get(asked).data.decode(), base_url=BASE, url_fetcher=OurFiles()).render()
+    for sheet in found.pages:
+        for block in (box for box in sheet._page_box.descendants() if isinstance(box, boxes.BlockContainerBox)):
+            lines = [line for line in block.children if isinstance(line, boxes.LineBox)]
+            told = [box for line in lines for box in line.descendants() if isinstance(box, boxes.TextBox)]
+            room = block.content_box_x() + block.width + 1
+            assert [box.text for box in told if box.position_x + box.width > room and "hydroxy" in box.text] == []
 
 
 def test_what_is_asked_without_sides_keeps_its_form(client: FlaskClient) -> None:

@@ -29,6 +29,7 @@ ODD = "one\ntwo\n\n\tthree  four \x0b five\r six \ufffe <w:t>&amp;</w:t> ]]> \U0
 ANSWER = {
     "document": "ema/example",
     "question": "versions",
+    "order": "forward",
     "asked": {},
     "revision": {"id": "0" * 40, "recorded_at": "2026-02-02T12:00:00Z", "replayed": False},
     "sides": [],
@@ -150,8 +151,10 @@ def test_every_hostile_text_leaves_the_same_elements_in_the_same_order() -> None
     def shape(text: str) -> list[str]:
         older, newer = ({**version(1), "rules": [rule("one", text=f"{one} {text}")]} for one in ("a", "b"))
         change = {
+            "subject": "rule",
             "name": "one",
             "kind": "changed",
+            "also": [],
             "severity": "minor",
             "effects": [],
             "review": [text],
@@ -181,3 +184,31 @@ def test_a_diff_of_two_days_has_the_text_for_each_place_and_one_of_the_register_
     equal = own.get("/v1/documents/ema/example/diff?from=@1&to=@1&format=docx").data
     assert "No change: both sides are the same to the byte." in accepted(equal)
     assert not [line for line in accepted(equal) if line.startswith("The whole text")]
+
+
+def test_it_tells_what_the_page_tells_of_a_change_besides_its_text(archive: Archive, act: Callable[..., Act]) -> None:
+    went = rule("went", cohort="initiation", population={"include": [{"id": "a", "text": "over 65"}]})
+    first = version(1, since("2025-01-01"), rules=[rule("one"), went])
+    archive.publish([Proposal(document()), Proposal(first)], act(), NOW)
+    archive.publish([Proposal(version(2, since("2026-01-01")))], act(), NOW)
+    own = door(archive)
+
+    def told(asked: str, where: str = "/v1/documents/ema/example/diff") -> list[str]:
+        return accepted(own.get(f"{where}?{asked}&format=docx").data)
+
+    gone = told("from=@1&to=@2")
+    assert "Left out of the later version; no act says why." in gone
+    assert not [line for line in gone if line.startswith("The first side is later")]
+    came = told("from=@2&to=@1")
+    assert [line for line in came if line.startswith("The first side is later than the second")]
+    assert "/cohort: initiation" in came
+    assert '/population: {"include":[{"id":"a","text":"over 65"}]}' in came
+    begun = archive.index.revision_of(1)
+    assert begun is not None
+    recorded = [line for line in told(f"from_at={begun.id}") if "First version" in line]
+    assert recorded == ["Added, major. First version (neutral, major). Version 2."]
+    for nowhere in ("from=2025-06-01&to=2026-06-01&jurisdiction=CH", "from=2001-01-01&to=2002-01-01"):
+        lines = told(nowhere)
+        assert "Nothing is recorded there on either side, so there is nothing to compare." in lines
+        assert not [line for line in lines if line.startswith("No change")]
+    assert "No document differs between the two sides." in told("from=2025-06-01&to=2025-06-02", "/v1/diff")
