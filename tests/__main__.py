@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+AT_ONCE = (os.cpu_count() or 1) + 1
+"""One more than there are processors, for one will be waiting: for a server, a browser, a database."""
 CHECKS = {
     "style": ["-m", "ruff", "check", "."],
     "layout": ["-m", "ruff", "format", "--check", "."],
     "types": ["-m", "mypy"],
     "architecture": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
-    "tests": ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-q"],
+    "tests": ["-m", "pytest", "-n", str(AT_ONCE), "--dist", "worksteal", "-q"],
 }
 
 
