@@ -25,6 +25,7 @@ from sqlalchemy import event, select
 from standardwebhooks import Webhook
 
 from guidance.errors import ActRefused, BadParameter
+from guidance.schema import violations
 from service import signing, subscriptions
 from service.addresses import Policy
 from service.delivery import Answer, Done, Outgoing, Terms, Worker, claim, fan_out, judge, schedule_of, settle
@@ -207,6 +208,7 @@ def test_410_ends_the_subscription_and_its_owner_is_told(post: Post) -> None:
         assert subscriptions.lag(post.state)[name] == 2
         assert [one["kind"] for one in subscriptions.notices(post.state, "ada")] == ["endpoint.ended"]
         assert [request.json["kind"] for request in other.events] == ["endpoint.ended"]
+        assert violations("webhook", other.events[0].json) == ()
         assert other.events[0].json["occurred_at"] == subscriptions.notices(post.state, "ada")[0]["at"]
     with pytest.raises(ActRefused, match="change its url"):
         subscriptions.resume(post.state, "ada", name)

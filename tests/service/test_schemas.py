@@ -31,6 +31,7 @@ ANSWERS = (
     "subscriptions-answer",
     "delivery-answer",
     "deliveries-answer",
+    "webhook",
     "patch",
     "problem",
     "health",

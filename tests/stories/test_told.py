@@ -23,6 +23,7 @@ from standardwebhooks import Webhook
 
 from guidance.archive import Archive, Proposal
 from guidance.journal import CORPUS
+from guidance.schema import violations
 from guidance.store import Act
 from service import ticker, tokens
 from service.addresses import Policy
@@ -110,6 +111,15 @@ def test_lemtrada_is_heard_in_order_and_signed_also_on_the_day_on_which_nothing_
     while hands.now < datetime(2020, 1, 20, tzinfo=UTC):
         listen()
         hands.now += timedelta(hours=12)
+    own = f"/v1/subscriptions/{made.json['id']}"
+    past = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-16T00:00:00Z"}
+    for what, asked in (("ping", None), ("rehearse", past)):
+        assert client.post(f"{own}/{what}", headers={"Authorization": f"Bearer {token}"}, json=asked).status_code == 202
+    worker.drain()
+    posted = [request.json for request in receiver.requests]
+    assert {"endpoint.verification", "endpoint.ping"} < {body["kind"] for body in posted}
+    assert [body["kind"] for body in posted if "rehearsal" in body] == [*["reminder"] * 4, "in-force", "ended"]
+    assert [found for body in posted if (found := violations("webhook", body))] == []
     worker.close()
     push.state.close()
     assert heard == [
