@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from guidance.derived import FOREVER
-from guidance.errors import NotFound
+from guidance.errors import NotFound, UnknownDocument
 from guidance.model import Document, Json, document_id
 from guidance.redline import redline
 from guidance.register import scope
@@ -195,6 +195,7 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
     found = views.steps(value, answer["jurisdiction"])
     return {
         "document": answer["document"],
+        "related": [{**one, "href": _recorded(visit, one.get("document"))} for one in value.body.get("related", ())],
         "body": body,
         "groups": views.by_kind(shown),
         "kinds": views.counted(shown),
@@ -207,6 +208,17 @@ def _document_told(visit: Visit, name: str, answer: Json) -> dict[str, Any]:
         "compare": partial(_comparing, visit, f"/documents/{name}/compare"),
         "drawing": _drawing(visit, value, answer, views.corrections(history["revisions"])),
     }
+
+
+def _recorded(visit: Visit, name: str | None) -> str | None:
+    """Where a document is shown; None where none was recorded as far as is known from here."""
+    if name is None:
+        return None
+    try:
+        visit.seen.known(name)
+    except UnknownDocument:
+        return None
+    return visit.to(f"/documents/{name}")
 
 
 def _listed_version(one: Json, found: Mapping[int, views.Step]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import orjson
@@ -255,6 +255,9 @@ def changes() -> Response:
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
     narrowing = {name: value for name, value in filters.items() if value}
     answer = plain(comparing.across(visit.seen, {**sides, **own, **narrowing}))
+    to = partial(
+        views.address, visit.asked("at", "jurisdiction")
+    )  # a day that the sides were found from is told by them
     if "@" in "".join(sides.values()):
         raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
     told = {
@@ -262,19 +265,19 @@ def changes() -> Response:
         "sides": sides,
         "filters": [{"name": name, "value": value} for name, value in filters.items()],
         "only": views.only(filters),
-        "unfiltered": visit.to("/changes", **sides, **own),
+        "unfiltered": to("/changes", **sides, **own),
         "exports": [
-            ("PDF", visit.to("/changes", **sides, **own, **filters, format="pdf")),
-            *((text, visit.to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
+            ("PDF", to("/changes", **sides, **own, **filters, format="pdf")),
+            *((text, to("/v1/diff", **sides, **own, **filters, format=key)) for key, text in FILES.items()),
         ],
         "table": visit.seen.table.sha256,
         "unspoken": answer["equal"] and _unspoken(visit.seen, filters),
         "heading": differences.heading(answer["question"], {**answer["asked"], **sides}),
         "about": differences.QUESTIONS[answer["question"]],
         "summary": differences.summary(answer["summary"]),
-        "documents": [_of_document(visit, one, {**sides, **own}) for one in answer["documents"]],
+        "documents": [_of_document(to, one, {**sides, **own}) for one in answer["documents"]],
         "readable": READABLE,
-        "swapped": visit.to("/changes", **_swapped(sides), **own, **filters),
+        "swapped": to("/changes", **_swapped(sides), **own, **filters),
         **_form({**visit.asked("at", "jurisdiction"), **own}),
     }
     return _sheet(visit, media, "changes.html", told, "-".join(filter(None, ("changes", *filters.values()))))
@@ -302,14 +305,14 @@ def _lately(visit: Visit) -> dict[str, str]:
     return {"from": date.fromordinal(low).isoformat(), "to": until.isoformat()}
 
 
-def _of_document(visit: Visit, answer: Json, sides: Mapping[str, str]) -> dict[str, Any]:
+def _of_document(to: views.To, answer: Json, sides: Mapping[str, str]) -> dict[str, Any]:
     ordered = sorted(answer["changes"], key=lambda item: item["subject"] != "rule")
     path = f"/documents/{answer['document']}/compare"
     return {
         "id": answer["document"],
         "title": answer["title"],
         "summary": differences.summary(answer["summary"]),
-        "href": visit.to(path, **{**sides, "on": sides.get("on")}),
+        "href": to(path, **sides),
         "changes": [
             {**item, "said": differences.said(item), "effects": differences.effects(item), "number": number}
             for number, item in enumerate(ordered, start=1)

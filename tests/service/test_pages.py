@@ -764,6 +764,19 @@ def test_a_page_is_another_one_after_a_correction(corpus: Archive, tmp_path: Pat
     archive.close()
 
 
+def test_a_related_document_is_linked_once_it_is_recorded(archive: Archive, act: Callable[..., Act]) -> None:
+    related = [{"document": "ema/other", "title": "The other one", "note": "Read both."}]
+    archive.publish([Proposal(document(related=related))], act(), NOW)
+    early = archive.tip()
+    assert early is not None
+    archive.publish([Proposal(document("ema/other"))], act(), NOW)
+    client = door(archive)
+    assert "The other one" in [one.text for one in page(client, "/documents/ema/example").all("a")]
+    before = page(client, f"/documents/ema/example?at={early.id}")
+    assert "The other one (not recorded at that time). Read both." in before.main.text
+    assert "The other one" not in [one.text for one in before.all("a")]
+
+
 def test_a_pinned_page_may_be_kept_until_midnight(client: FlaskClient, corpus: Archive) -> None:
     tip = corpus.tip()
     assert tip is not None

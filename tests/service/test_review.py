@@ -480,6 +480,15 @@ def test_changes_say_what_they_are_narrowed_to_and_leave_in_every_format(client:
     assert page(client, back).main.text == whole.main.text
 
 
+def test_a_day_from_which_the_sides_were_found_stands_in_no_address_beside_them(client: FlaskClient) -> None:
+    read = page(client, "/changes?on=2020-01-20&jurisdiction=EU")
+    links = {one.attributes["href"] for one in read.all("a") if "from=" in one.attributes.get("href", "")}
+    assert {href.rpartition("format=")[2] for href in links if "format=" in href} == {"pdf", "docx", "csv", "json"}
+    for href in links:
+        assert "jurisdiction=EU" in href
+        assert client.get(href).status_code == 200, href
+
+
 def test_without_sides_the_last_year_is_shown(client: FlaskClient) -> None:
     assert (
         page(client, "/changes").first("h1").text == "What changed in force between 2 February 2025 and 2 February 2026"
