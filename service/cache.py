@@ -18,7 +18,7 @@ LARGEST: Final = 256 * 1024
 OVERHEAD: Final = 1024
 """Bytes that an answer costs beside its body and its question."""
 NEWCOMERS: Final = 4096
-"""So many questions that found no room are remembered: one that is asked again takes the place of the oldest."""
+"""At most so many questions that found no room are remembered: one that is asked again takes the oldest's room."""
 ANSWERED: Final = ("200", "304")
 """What is kept. A failure is never repeated for as long as the revision lasts."""
 KEYS: Final = ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
@@ -58,8 +58,8 @@ class Cache:
         self.held: OrderedDict[Key, Kept] = OrderedDict()
         self.full = False
         """Whether an answer had to make room for another."""
-        self.newcomers: set[int] = set()
-        """Hashes of questions that were asked once since there was no room left."""
+        self.newcomers = [0] * NEWCOMERS
+        """Hashes of questions that were asked lately, each in its own place, since there was no room left."""
         self.bytes = 0
         self.lock = threading.Lock()
 
@@ -102,12 +102,10 @@ class Cache:
         if not self.full:
             return True
         found = hash(key)
-        if found in self.newcomers:
-            return True
-        if len(self.newcomers) >= NEWCOMERS:
-            self.newcomers.clear()
-        self.newcomers.add(found)
-        return False
+        place = found % NEWCOMERS
+        known = self.newcomers[place] == found
+        self.newcomers[place] = found
+        return known
 
     def _hold(self, key: Key, kept: Kept) -> None:
         with self.lock:

@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections import deque
-from functools import lru_cache
+from datetime import UTC, datetime
 from multiprocessing.util import Finalize
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import orjson
 
@@ -22,20 +22,48 @@ TICK: Final = 0.1
 """Seconds between two writings: so long may a request that was answered be missing from the log."""
 
 
+class _Answered(NamedTuple):
+    """One request that was answered, as little as its line can be made of."""
+
+    instant: datetime
+    method: str
+    path: str
+    status: str
+    kept: bool
+    milliseconds: float | None
+
+    def line(self) -> bytes:
+        told = {
+            "time": self.instant,
+            "level": "info",
+            "message": "request",
+            "method": self.method,
+            "path": self.path,
+            "status": int(self.status[:3]),
+            "kept": self.kept,
+        }
+        if self.milliseconds is not None:
+            told["milliseconds"] = round(self.milliseconds, 2)
+        return orjson.dumps(told)
+
+
 class _Lines(logging.StreamHandler[TextIO]):
     """Writes to a stream. Lines about requests are gathered: one is too little to write, so they go out by the tick."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.gathered: deque[tuple[float, dict[str, Any]]] = deque()
-        """(seconds since 1970, what is told) of each request."""
+        self.gathered: deque[_Answered] = deque()
 
     def format(self, record: logging.LogRecord) -> str:
-        told = getattr(record, "told", {})
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "told", {}),
+        }
         if record.exc_info:
-            told = {**told, "traceback": logging.Formatter().formatException(record.exc_info)}
-        told = {"level": record.levelname.lower(), "message": record.getMessage(), **told}
-        return _line(record.created, told).decode("utf-8")
+            told["traceback"] = logging.Formatter().formatException(record.exc_info)
+        return orjson.dumps(told, default=str).decode("utf-8")
 
     def emit(self, record: logging.LogRecord) -> None:
         self.write_gathered()
@@ -48,7 +76,7 @@ class _Lines(logging.StreamHandler[TextIO]):
         try:
             lines = [self.gathered.popleft() for _ in range(len(self.gathered))]
             if lines:
-                self.stream.write(b"\n".join([*(_line(*line) for line in lines), b""]).decode("utf-8"))
+                self.stream.write(b"\n".join([*(line.line() for line in lines), b""]).decode("utf-8"))
                 self.flush()
         except (OSError, ValueError, TypeError):
             return
@@ -84,29 +112,9 @@ def request(environ: dict[str, Any], status: str, milliseconds: float | None = N
     """Log one answered request: its path and outcome; what was asked about is nobody's business but the asker's."""
     if not LOG.isEnabledFor(logging.INFO):
         return
-    told = {
-        "level": "info",
-        "message": "request",
-        "method": environ["REQUEST_METHOD"],
-        "path": environ.get("PATH_INFO", ""),
-        "status": int(status[:3]),
-        "kept": kept,
-    }
-    if milliseconds is not None:
-        told["milliseconds"] = round(milliseconds, 2)
-    instant = system_clock().timestamp()
+    answered = _Answered(
+        system_clock(), environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), status, kept, milliseconds
+    )
     for handler in LOG.handlers:
         if isinstance(handler, _Lines):
-            handler.gathered.append((instant, told))
-
-
-def _line(instant: float, told: dict[str, Any]) -> bytes:
-    """`instant`: seconds since 1970."""
-    seconds = int(instant)
-    stamp = f"{_second(seconds)}.{int((instant - seconds) * 1000):03d}+00:00"
-    return orjson.dumps({"time": stamp, **told}, default=str)
-
-
-@lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            handler.gathered.append(answered)
