@@ -7,6 +7,7 @@ clock is the journal, and every revision says that it was replayed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from guidance.archive import Archive, Proposal, Receipt
 from guidance.building import Progress, quiet
-from guidance.errors import ActRefused, BadJson, InvalidDocument, Violation
+from guidance.errors import ActRefused, BadJson, GuidanceError, InvalidDocument, Violation
 from guidance.model import Json
 from guidance.schema import check, read
 from guidance.store import Act
@@ -42,12 +43,21 @@ def steps(journal: Path, documents: Path) -> Iterator[Step]:
     check("journal", told, journal.name)
     _in_order([datetime.fromisoformat(line["at"]) for line in told], journal.name)
     for place, line in enumerate(told):
-        yield Step(
-            datetime.fromisoformat(line["at"]),
-            line["act"],
-            Proposal(_as_known(line, documents), f"{journal.name} /{place}"),
-            Act(line["act"], line["author"], line["reason"], line.get("approved_by"), replayed=True),
-        )
+        where = f"{journal.name} /{place}"
+        with _noting(where):
+            act = Act(line["act"], line["author"], line["reason"], line.get("approved_by"), replayed=True)
+            proposal = Proposal(_as_known(line, documents), where)
+        yield Step(datetime.fromisoformat(line["at"]), line["act"], proposal, act)
+
+
+@contextmanager
+def _noting(where: str) -> Iterator[None]:
+    """Have an error from inside say which act of the journal it is about."""
+    try:
+        yield
+    except GuidanceError as error:
+        error.add_note(f"in the act at {where}")
+        raise
 
 
 def _in_order(instants: Sequence[datetime], file: str) -> None:
@@ -71,13 +81,17 @@ def _as_known(line: Mapping[str, Json], documents: Path) -> Json:
 
 
 def replay(archive: Archive, journal: Path, documents: Path, progress: Progress = quiet) -> list[Receipt]:
-    """Play a journal into an empty register; raises ActRefused where the register is not empty."""
+    """Play a journal into an empty register; raises ActRefused where the register is not empty.
+
+    An error about one act has a note that says where it stands in the journal.
+    """
     if archive.tip() is not None:
         raise ActRefused("replay", "needs an empty register: recorded time cannot run backwards")
     played = list(steps(journal, documents))
     receipts = []
     for done, step in enumerate(played, start=1):
-        receipts.append(_play(archive, step))
+        with _noting(step.proposal.file):
+            receipts.append(_play(archive, step))
         progress("replaying", done, len(played))
     return receipts
 

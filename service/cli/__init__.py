@@ -59,7 +59,7 @@ class Family(click.Group):
         try:
             return super().invoke(ctx)
         except GuidanceError as error:
-            click.echo(f"inforce: {error}", err=True)
+            click.echo("\n  ".join([f"inforce: {error}", *getattr(error, "__notes__", ())]), err=True)
             ctx.exit(problems.problem_of(error).exit)
         except BrokenPipeError:
             ctx.exit(0)

@@ -591,6 +591,19 @@ def test_a_journal_of_ones_own_can_be_replayed(tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "register.git").exists()
 
 
+def test_a_replay_that_is_refused_says_in_which_act(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.json"
+    known = {"document": "ema/lemtrada", "author": "A <a@b>", "reason": "x"}
+    begun = {**known, "at": "2019-10-31T16:00:00Z", "act": "register"}
+    later = {**known, "at": "2020-01-16T09:00:00Z", "version": 2}
+    for wrong, exit_code in (({"act": "correct"}, 3), ({"act": "publish", "author": "nobody"}, 2)):
+        journal.write_text(json.dumps([begun, {**later, **wrong}]))
+        refused = run("replay", str(journal), "--data", str(tmp_path / "register"))
+        assert refused.exit_code == exit_code
+        assert refused.stderr.endswith("\n  in the act at journal.json /1\n")
+    assert not (tmp_path / "register" / "register.git").exists()
+
+
 def test_the_index_can_be_made_again_and_the_store_be_packed(corpus: Archive, tmp_path: Path) -> None:
     own = shutil.copytree(corpus.folder, tmp_path / "own")
     tip = corpus.tip()
