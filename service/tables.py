@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
@@ -296,8 +296,17 @@ def _change(console: Console, change: Json) -> None:
         console.print(_redline(change["segments"]))
     text = "/text" if change["subject"] == "rule" else f"/{change['name']}"
     for field in change["fields"]:
-        if not (change["segments"] and field["pointer"] in ("", text)):
+        if field["pointer"] == "" and change["segments"]:
+            for name, value in _beside_its_text(field):
+                console.print(Text(f"  /{name}: {orjson.dumps(value).decode('utf-8')}"))
+        elif field["pointer"] != text or not change["segments"]:
             console.print(Text(f"  {field['pointer']}: {_value(field, 'old')} -> {_value(field, 'new')}"))
+
+
+def _beside_its_text(field: Json) -> Iterator[tuple[str, Json]]:
+    """What a rule that came or went says beside the text that is shown: whom it binds, how, with what figures."""
+    rule = field["new"] if "new" in field else field["old"]
+    return ((name, value) for name, value in rule.items() if name not in ("id", "title", "text"))
 
 
 def _where(change: Json) -> str:

@@ -395,6 +395,11 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         ),
         (["diff", "ema/lemtrada", "--from", "@3", "--to", "@3"], "No change: both sides are the same to the byte."),
         (
+            ["diff", "ema/lemtrada", "--from", "@1", "--to", "@3"],
+            '{+A baseline electrocardiogram is recorded before the infusion.+} /cohort: "everyone" /kind: "monitoring" '
+            '/modality: "must" /schedule: {"before":true}',
+        ),
+        (
             ["log", "ema/lemtrada", "--limit", "1"],
             "correct ema/lemtrada@3 Inforce replay ATC code changed from L04AA34 to",
         ),
