@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from functools import wraps
 from typing import Any, Final
 
+import orjson
 from flask import Blueprint, Response, g, redirect, render_template, request
 
 from guidance.errors import (
@@ -251,7 +252,9 @@ def _midnight(text: str, parameter: str) -> datetime:
 def delivery(name: str, number: int) -> Response:
     here = push().state
     found = subscriptions.one(here, _owner(), name)
-    return _show("delivery.html", one=found.json(), sent=subscriptions.delivery(here, _owner(), name, number))
+    sent = subscriptions.delivery(here, _owner(), name, number)
+    body = orjson.dumps(sent["body"], option=orjson.OPT_INDENT_2).decode("utf-8") if sent["body"] else ""
+    return _show("delivery.html", one=found.json(), sent=sent, body=body)
 
 
 @CONSOLE.post("/<name>/deliveries/<int(max=9007199254740991):number>/redeliver")

@@ -43,7 +43,7 @@ from service.state import (
     events_after,
     stamp,
 )
-from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches, shown
+from service.subscriptions import ENDED, FAILING_TYPE, HEARING, filter_of, matches, posted, shown
 
 RESTING: Final = 1.0
 """Seconds between two looks for what is due, at most, where there was nothing for a while."""
@@ -383,7 +383,7 @@ def claim(connection: Connection, state: State, vault: Vault, terms: Terms, most
     sealed = _secrets(connection, {lane.subscription for lane in lanes}, stamp(now))
     claims = []
     for lane in lanes:
-        body = _body(lane)
+        body = posted(lane)
         opened = _opened(vault, lane.subscription, sealed.get(lane.subscription, ()))
         told = lane.subscription, lane.document, lane.head, lane.kind, lane.event, body
         claims.append(Claim(*told, lane.url, opened, lane.challenge, lane.tries, lane.first_at, lease))
@@ -458,13 +458,6 @@ def _within_bounds(rows: Sequence[Any], busy: dict[str, int], terms: Terms, most
             busy[row.origin] += 1
             taken.append(row)
     return taken
-
-
-def _body(lane: Any) -> bytes:
-    """What is sent: as it was queued, or the event with its position; the same bytes at every attempt."""
-    if lane.body is not None:
-        return bytes(lane.body)
-    return orjson.dumps({"position": lane.position, **orjson.loads(lane.told)}, option=orjson.OPT_SORT_KEYS)
 
 
 def unopened(state: State, vault: Vault) -> list[str]:

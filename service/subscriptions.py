@@ -472,10 +472,17 @@ def deliveries(state: State, owner: str, name: str, before: int | None = None, l
 
 
 def delivery(state: State, owner: str, name: str, number: int) -> Json:
-    """One delivery with its attempts, the newest first."""
+    """One delivery: its body, when it goes out next, and its attempts, the newest first."""
+    lane = (LANE.c.subscription == DELIVERY.c.subscription) & (LANE.c.document == DELIVERY.c.document)
+    chosen = (
+        select(DELIVERY, LANE.c.head, LANE.c.due_at, LANE.c.lease, EVENT.c.body.label("told"))
+        .outerjoin(LANE, lane)
+        .outerjoin(EVENT, EVENT.c.position == DELIVERY.c.position)
+        .where(DELIVERY.c.subscription == name, DELIVERY.c.id == number)
+    )
     with state.reading() as connection:
-        _held(connection, owner, name, lock=False)
-        row = connection.execute(_own_deliveries(name).where(DELIVERY.c.id == number)).first()
+        held = _held(connection, owner, name, lock=False)
+        row = connection.execute(chosen).first()
         if row is None:
             raise UnknownDelivery(name, number)
         tried = select(ATTEMPT).where(ATTEMPT.c.delivery == number).order_by(ATTEMPT.c.id.desc()).limit(ATTEMPTS_SHOWN)
@@ -487,7 +494,25 @@ def delivery(state: State, owner: str, name: str, number: int) -> Json:
             }
             for one in connection.execute(tried)
         ]
-        return {**_delivery_told(row), "attempts": attempts}
+        body = None if row.kind == "verification" else orjson.loads(posted(row))
+        return {**_delivery_told(row), **_next_attempt(row, held.state), "body": body, "attempts": attempts}
+
+
+def posted(row: Any) -> bytes:
+    """What is posted: as it was queued, or the event (`told`) with its position; the same bytes at every attempt."""
+    if row.body is not None:
+        return bytes(row.body)
+    return orjson.dumps({"position": row.position, **orjson.loads(row.told)}, option=orjson.OPT_SORT_KEYS)
+
+
+def _next_attempt(row: Any, heard: str) -> dict[str, Json]:
+    """When what waits is tried next, or which delivery goes before it; neither while it is under way or not sent."""
+    if row.state != "waiting" or row.lease is not None or row.head is None:
+        return {"due_at": None, "behind": None}
+    if row.head != row.id:
+        return {"due_at": None, "behind": row.head}
+    hears = heard in HEARING or (heard == "unverified" and row.kind == "verification")
+    return {"due_at": shown(row.due_at) if hears else None, "behind": None}
 
 
 def _own_deliveries(name: str) -> Select[Any]:

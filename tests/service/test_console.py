@@ -287,9 +287,15 @@ def test_what_was_sent_is_shown_with_its_attempts_and_sent_again(person: Person,
     one = person.see(f"{HOME}/{name}/deliveries/{number}").text
     assert "webhook-signature" in one
     assert "204" in one
+    assert '"position": ' in one
+    assert "Next attempt" not in one
     person.do(f"{HOME}/{name}/deliveries/{number}/redeliver")
     deliver(person.client)
     assert len(receiver.events) == count + 1
+    receiver.reply = lambda _: Reply(503)
+    person.do(f"{HOME}/{name}/deliveries/{number}/redeliver")
+    deliver(person.client)
+    assert "Next attempt" in person.see(f"{HOME}/{name}/deliveries/{number + 2}").text
 
 
 def test_january_2020_is_rehearsed_though_the_register_is_younger(person: Person, receiver: Receiver) -> None:

@@ -178,6 +178,33 @@ def test_every_attempt_is_logged_with_request_status_time_and_a_bounded_part_of_
     assert attempt["milliseconds"] >= 0
 
 
+def test_what_waits_says_what_it_will_post_and_when_or_what_goes_before_it(post: Post) -> None:
+    name, _ = post.subscribe()
+    [asked] = [subscriptions.delivery(post.state, "ada", name, 1)]
+    assert (asked["kind"], asked["due_at"], asked["body"]) == ("verification", "2026-02-02T12:00:00.000Z", None)
+    post.work()
+    post.receiver.reply = failing(429, **{"Retry-After": "600"})
+    post.told("evt-1")
+    post.told("evt-2")
+    post.work()
+    second, first = (
+        subscriptions.delivery(post.state, "ada", name, one["id"])
+        for one in subscriptions.deliveries(post.state, "ada", name)
+        if one["kind"] == "event"
+    )
+    assert first["body"] == post.receiver.events[0].json
+    assert (first["due_at"], first["behind"]) == ("2026-02-02T12:10:00.000Z", None)
+    assert (second["body"]["id"], second["due_at"], second["behind"]) == ("evt-2", None, first["id"])
+    subscriptions.pause(post.state, "ada", name)
+    assert subscriptions.delivery(post.state, "ada", name, first["id"])["due_at"] is None
+    subscriptions.resume(post.state, "ada", name)
+    post.receiver.reply = lambda _: Reply(204)
+    post.later(seconds=3600)
+    post.work()
+    settled = subscriptions.delivery(post.state, "ada", name, first["id"])
+    assert (settled["state"], settled["due_at"], settled["behind"]) == ("accepted", None, None)
+
+
 def test_retry_after_is_honoured(post: Post) -> None:
     post.subscribe()
     post.work()
