@@ -272,6 +272,16 @@ def test_a_filter_that_was_changed_to_match_nothing_is_warned_about(person: Pers
     assert "no document names 'alemtuzumabb'" in person.see(f"{HOME}/{name}").text
 
 
+@pytest.mark.parametrize("button", ["Delete this subscription", "Make a new secret"])
+def test_what_cannot_be_taken_back_is_opened_first_and_says_what_it_does(
+    person: Person, receiver: Receiver, button: str
+) -> None:
+    name = subscribed(person, receiver)
+    [folded] = [one for one in person.see(f"{HOME}/{name}").all("details") if button in one.text]
+    assert "open" not in folded.attributes
+    assert len(folded.text) > 100
+
+
 def test_what_was_sent_is_shown_with_its_attempts_and_sent_again(person: Person, receiver: Receiver) -> None:
     name = subscribed(person, receiver)
     assert person.do(f"{HOME}/{name}/replay", after="0").headers["Location"] == f"{HOME}/{name}?done=replayed"
