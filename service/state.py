@@ -253,6 +253,17 @@ class Queued(NamedTuple):
     body: bytes | None = None
 
 
+PATIENCE: Final = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+"""How long a PostgreSQL that has gone away is waited for (seconds, and once milliseconds), as libpq names it; a URL may
+say otherwise. Without it a host that vanished would hold a thread for a quarter of an hour."""
+
+
 def opened(config: Config, clock: Clock = system_clock) -> State:
     """The tables of a service; raises BadParameter for a setting that is no database's URL."""
     try:
@@ -275,6 +286,8 @@ class State:
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         self.postgresql = url.get_backend_name() == "postgresql"
+        if self.postgresql:
+            url = url.set(query={**PATIENCE, **url.query})
         self.engine = create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=self.postgresql)
         if not self.postgresql:
             event.listen(self.engine, "connect", _sqlite_opened)

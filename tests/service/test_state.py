@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 import subprocess
 import sys
 import threading
@@ -216,6 +217,15 @@ def test_a_file_that_is_no_database_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreadable, match="its database is broken"):
         state.tip()
     state.close()
+
+
+def test_a_postgresql_that_takes_connections_and_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        assert State(url).engine.url.query["connect_timeout"] == "10"
+        impatient = State(f"{url}?connect_timeout=2")
+        with pytest.raises(StoreUnreadable, match="its database does not answer"):
+            impatient.tip()
 
 
 def test_a_file_that_was_replaced_or_deleted_is_left_for_what_lies_there_now(tmp_path: Path) -> None:
