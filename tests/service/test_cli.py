@@ -401,6 +401,10 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         (["show", "ema/lemtrada@3"], "recorded by Inforce replay <replay@inforce.invalid>"),
         (["rules", "--authority", "nice"], "No document answers this question."),
         (
+            ["rules", "--medicine", "alemtuzumab", "--jurisdiction", "NO"],
+            "No document answers this question. That does not mean that nothing applies.",
+        ),
+        (
             ["diff", "ema/hes", "--from", "2020-01-01", "--to", "2023-01-01", "--jurisdiction", "UK"],
             "This document says nothing about that place: there is nothing to compare.",
         ),
