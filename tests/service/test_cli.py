@@ -279,6 +279,9 @@ def test_a_word_too_many_or_too_few_is_refused(given: list[str]) -> None:
         ["correct", "FILE", *WHO],
         ["withdraw", "ema/lemtrada@3", *WHO],
         ["serve"],
+        ["deliver"],
+        ["token", "create", "--owner", "ada"],
+        ["token", "list"],
     ],
 )
 def test_without_a_register_every_command_says_how_to_make_one(tmp_path: Path, given: list[str]) -> None:
