@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,36 +46,58 @@ def verified(secrets, headers, body, now):
 
 
 class Reader:
-    """Reads the log from the position that lies in a file, and moves it only behind what has been dealt with."""
+    """Reads the log, deals with each event once, and keeps in a file, a line for each, with which it has dealt.
+
+    Where an older copy of the register was brought back, its log holds other events at some of the positions.
+    """
 
     def __init__(self, register, file, deal=deal_with):
         self.register, self.file, self.deal = register, Path(file), deal
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        kept = [line.split(" ") for line in lines if line.count(" ") == 1]  # not one that was cut off by a full disk
+        self.position, self.last = (int(kept[-1][0]), kept[-1][1]) if kept else (0, "")
+        self.dealt = {name for _, name in kept}
         self.woken = threading.Event()
         self.lock = threading.Lock()
 
-    @property
-    def position(self):
-        return int(self.file.read_text()) if self.file.exists() else 0
-
     def catch_up(self):
-        """Deal with everything behind the position, in order; how many events that were."""
+        """Deal with everything that follows, in order; how many events that were."""
         count = 0
         with self.lock:
-            while True:
-                address = f"{self.register}/v1/events?after={self.position}"
-                with urllib.request.urlopen(address, timeout=60) as answer:
-                    events = json.load(answer)["events"]
-                if not events:
-                    return count
+            while events := self.following():
                 for event in events:
-                    self.deal(event)
-                    self.keep(event["position"])
-                    count += 1
+                    if event["id"] not in self.dealt:
+                        self.deal(event)
+                        count += 1
+                    self.keep(event["position"], event["id"])
+        return count
 
-    def keep(self, position):
-        unready = self.file.with_suffix(".new")
-        unready.write_text(str(position))
-        unready.replace(self.file)
+    def following(self):
+        """The next events; from the beginning, where the log does not hold our last one in its place any more."""
+        if not self.position:
+            return self.read(0)
+        events = self.read(self.position - 1)
+        if events and events[0]["id"] == self.last:
+            return events[1:]
+        print("this is not the log that was read before: it is read again, for what is new", file=sys.stderr)
+        self.position = 0
+        return self.read(0)
+
+    def read(self, after):
+        """The events behind a position; none, where the log does not reach so far."""
+        try:
+            with urllib.request.urlopen(f"{self.register}/v1/events?after={after}", timeout=60) as answer:
+                return json.load(answer)["events"]
+        except urllib.error.HTTPError as error:
+            if error.code == 400 and json.load(error).get("parameter") == "after":
+                return []
+            raise
+
+    def keep(self, position, name):
+        with self.file.open("a") as file:
+            file.write(f"\n{position} {name}")
+        self.position, self.last = position, name
+        self.dealt.add(name)
 
     def run(self):
         """Catch up on every wake, and every five minutes though nobody wakes us."""

@@ -8,7 +8,7 @@ instant never changes afterwards, and deriving in one go or in many pieces gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -814,7 +814,7 @@ class Filter:
             and (not self.documents or told["document"] in self.documents)
             and (not self.authorities or told["authority"] in self.authorities)
             and (not self.medicines or not _names(told["medicines"]).isdisjoint(self.medicines))
-            and (not self.jurisdictions or _heard(told["jurisdictions"], self.jurisdictions))
+            and (not self.jurisdictions or heard(told["jurisdictions"], self.jurisdictions))
             and (not self.rule_kinds or changes is None or not set(self.rule_kinds).isdisjoint(changes["rule_kinds"]))
             and (self.severity is None or changes is None or _reaches(changes["severity"], self.severity))
         )
@@ -828,7 +828,8 @@ def _names(medicines: Iterable[Mapping[str, Json]]) -> set[str]:
     return names
 
 
-def _heard(spoken: Sequence[str], asked: Sequence[str]) -> bool:
+def heard(spoken: Iterable[str], asked: Collection[str]) -> bool:
+    """Whether what is spoken of is one of the places asked about, a part of one, or a whole that one is part of."""
     return any(place in within(other) or other in within(place) for place in spoken for other in asked)
 
 

@@ -69,11 +69,8 @@ class Index(Lookup):
     def _caught_up(self, store: Store, progress: Progress) -> Revision | None:
         try:
             tip = self.tip()
-            head = store.head()
-            if tip is not None and tip.id == head:
+            if tip is not None and tip.id == _remembered(store, tip):
                 return tip
-            if tip is not None and head is None:  # a register does not forget: its branch was lost
-                raise StoreError(f"the index stands at revision {tip.id}, but {store.path} has lost its branch")
             if tip is not None and self._follow(store):
                 return self.tip()
         except sqlite3.DatabaseError as error:
@@ -216,7 +213,10 @@ class Index(Lookup):
 
     def rebuild(self, store: Store, progress: Progress = quiet, head: str | None = None) -> None:
         """Derive everything up to `head` (the newest, where None) again in one streaming pass; readers keep the old
-        answers until it is done."""
+        answers until it is done. Raises StoreError where the store has lost what the index was derived from."""
+        if head is None:
+            with contextlib.suppress(sqlite3.DatabaseError):  # a broken file knows nothing, and is replaced
+                _remembered(store, self.tip())
         with Build(self.path, partial(self.replace, store=None if head else store)) as build:
             recorded = []
             for item in store.log(head=head):
@@ -242,3 +242,11 @@ class Index(Lookup):
                 self._discard()
                 source.sql.backup(self.sql)
         self.sql.execute("PRAGMA journal_mode=WAL")
+
+
+def _remembered(store: Store, tip: Revision | None) -> str | None:
+    """The store's head. A register does not forget: raises StoreError where it has none, though it had `tip`."""
+    head = store.head()
+    if tip is not None and head is None:
+        raise StoreError(f"the index stands at revision {tip.id}, but {store.path} has lost its branch")
+    return head

@@ -37,7 +37,12 @@ ATOM: Final = "application/atom+xml"
 CALENDAR: Final = "text/calendar"
 MEDIA: Final = {"json": JSON, "cloudevents": CLOUDEVENTS}
 FILTERS: Final = ("medicine", "authority", "document", "jurisdiction", "rule_kind", "kind", "severity")
-SINGULAR: Final = {"medicines": "medicine", "authorities": "authority", "documents": "document"}
+SINGULAR: Final = {
+    "medicines": "medicine",
+    "authorities": "authority",
+    "documents": "document",
+    "jurisdictions": "jurisdiction",
+}
 """The parameter of each member of a filter that is looked up in the register."""
 NO_CACHE: Final = "public, no-cache"
 A_WEEK: Final = "public, max-age=604800"
@@ -172,7 +177,7 @@ def wanted_by(given: Mapping[str, str]) -> Filter:
 def doubted(wanted: Filter) -> list[str]:
     """What in a filter can match nothing yet, each named by its parameter. It may be recorded tomorrow: whoever reads
     events waits for it, and is refused nothing."""
-    if not (wanted.medicines or wanted.authorities or wanted.documents):
+    if not (wanted.medicines or wanted.authorities or wanted.documents or wanted.jurisdictions):
         return []
     told = (text.partition(": ") for text in warnings(wanted, push().known()))
     return [f"{SINGULAR.get(member, member)}: {why}" for member, _, why in told]

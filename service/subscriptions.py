@@ -22,7 +22,7 @@ from guidance.errors import (
     UnknownDelivery,
     UnknownSubscription,
 )
-from guidance.events import Filter
+from guidance.events import Filter, heard
 from guidance.model import Json, Revision
 from guidance.schema import check, read
 from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
@@ -86,10 +86,11 @@ def _only_wording(event: Mapping[str, Json]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the register speaks of: documents, and every name by which a medicine is asked for."""
+    """What the register speaks of: documents, every name by which a medicine is asked for, and places."""
 
-    documents: Collection[str]
-    medicines: Collection[str]
+    documents: Collection[str] = frozenset()
+    medicines: Collection[str] = frozenset()
+    places: Collection[str] = frozenset()
 
 
 def warnings(wanted: Filter, known: Known) -> list[str]:
@@ -103,6 +104,11 @@ def warnings(wanted: Filter, known: Known) -> list[str]:
         f"jurisdictions: {name!r} is not one that is known"
         for name in wanted.jurisdictions
         if name not in JURISDICTIONS
+    ]
+    told += [
+        f"jurisdictions: no document speaks of {name!r}, of a part of it or of what it is part of"
+        for name in wanted.jurisdictions
+        if name in JURISDICTIONS and not heard(known.places, (name,))
     ]
     told += [f"documents: {name!r} is not recorded" for name in wanted.documents if name not in known.documents]
     told += [
@@ -127,8 +133,9 @@ class Names:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._seen: Revision | None = None
-        self._known = Known(frozenset(), frozenset())
+        self._known = Known()
         self._medicines: dict[str, frozenset[str]] = {}
+        self._places: dict[str, tuple[str, ...]] = {}
         self._reading = threading.Lock()
 
     def known(self) -> Known:
@@ -140,12 +147,14 @@ class Names:
             if self._seen == tip:
                 return self._known
             if self._seen and index.revision_of(self._seen.position) != self._seen:  # another store lies there now
-                self._seen, self._medicines = None, {}
+                self._seen, self._medicines, self._places = None, {}, {}
             for name in index.touched_between(self._seen.position if self._seen else 0, position):
                 versions = index.version_contents(name, position)
                 self._medicines[name] = frozenset().union(*(_called(body) for _, body in versions))
+                self._places[name] = index.document_row(name, position)[1]
             self._seen = tip
-            self._known = Known(frozenset(self._medicines), frozenset().union(*self._medicines.values()))
+            called, spoken = (frozenset().union(*found.values()) for found in (self._medicines, self._places))
+            self._known = Known(frozenset(self._medicines), called, spoken)
             return self._known
 
 
@@ -538,7 +547,7 @@ class Push:
     state: State
     vault: Vault
     policy: Policy
-    known: Callable[[], Known] = lambda: Known((), ())
+    known: Callable[[], Known] = Known
     played: Callable[[datetime, datetime], Sequence[dict[str, Json]]] = lambda _first, _end: ()
     """What days of the past tell, as far as the log does not hold it: it may have begun later."""
 

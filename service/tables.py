@@ -123,7 +123,7 @@ def rules(answer: Json) -> None:
         if table.row_count:
             console.print(table)
     if not answer["documents"]:
-        console.print("No document answers this question.")
+        console.print("No document answers this question. That does not mean that nothing applies.")
     _coming(console, answer["coming"], answer["more_coming"])
     _next(console, answer)
 

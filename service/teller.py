@@ -34,20 +34,27 @@ def run(config: Config, stopped: threading.Event, clock: Clock = system_clock) -
 
     Without a register at hand only what others tell is sent; raises NoRegister where there is no database either.
     """
+    tells = at_hand(config)
     log = state.opened(config, clock)
     worker = _worker(config, log)
     beside = [threading.Thread(target=_prune, args=(log, config.keep_days, stopped), name="prune")]
-    if (config.data / "register.git").exists():
+    if tells:
         telling = Archive(config.data), log, clock, stopped, config.reminders
         beside.append(threading.Thread(target=ticker.run, args=telling, name="ticker"))
-    elif not config.state:
-        raise NoRegister(str(config.data))
     for thread in beside:
         thread.start()
     worker.run(stopped)
     for thread in beside:
         thread.join()
     log.close()
+
+
+def at_hand(config: Config) -> bool:
+    """Whether the register lies here; raises NoRegister where there is no database elsewhere either."""
+    found = (config.data / "register.git").exists()
+    if not found and not config.state:
+        raise NoRegister(str(config.data))
+    return found
 
 
 def _worker(config: Config, log: State) -> Worker:

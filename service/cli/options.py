@@ -36,9 +36,15 @@ def taking(settings: Sequence[config.Setting]) -> Callable[[Command], Command]:
     def apply(command: Command) -> Command:
         for setting in reversed(settings):
             default = next(f.default for f in fields(Config) if f.name == setting.field)
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            told = f"{setting.about} [{setting.variable}; default {shown!s}]"
+            told = f"{setting.about} [{setting.variable}; default {_written(default)}]"
             command = click.option(setting.option, setting.field, metavar="VALUE", help=told)(command)
         return command
 
     return apply
+
+
+def _written(default: Any) -> str:
+    """A default as whoever gives the option writes it."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return (", ".join(map(str, default)) if isinstance(default, tuple) else str(default)) or "none"

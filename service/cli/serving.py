@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from guidance import severity
@@ -14,11 +16,12 @@ from service.cli.telling import ready_to_tell
 from service.config import Config
 from service.teller import Teller
 
-_settings = taking(config.SETTINGS)
+OWN: Final = ("data", "state")
+"""Where a demo lies is never where the environment says that the register does: it would be told to its subscribers."""
 
 
 @click.command()
-@_settings
+@taking(config.SETTINGS)
 @click.option("--seed", is_flag=True, help="Where there is no register yet, make one with the corpus first.")
 def serve(seed: bool, **given: str | None) -> None:
     """Serve the register over HTTP: pages for people, /v1 for programs."""
@@ -30,10 +33,12 @@ def serve(seed: bool, **given: str | None) -> None:
 
 
 @click.command()
-@_settings
+@click.option("--data", metavar="DIR", help="Folder of the demo (./inforce-demo, whatever INFORCE_DATA says).")
+@click.option("--state", metavar="URL", help="Its database (state.sqlite in there, whatever INFORCE_STATE says).")
+@taking([setting for setting in config.SETTINGS if setting.field not in OWN])
 def demo(**given: str | None) -> None:
     """Replay the corpus's journal into a folder (./inforce-demo) and serve it: what was known when, day by day."""
-    given = {**given, "data": given["data"] or "inforce-demo"}
+    given = {**given, "data": given["data"] or "inforce-demo", "state": given["state"] or ""}
     settings = config.load(given)
     if not (settings.data / "register.git").exists():
         server.check_place(settings)

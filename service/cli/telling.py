@@ -31,6 +31,7 @@ def deliver(**given: str | None) -> None:
     """Tell what is due and send webhooks, beside any number of others that do; no pages, no questions."""
     settings = config.load(given)
     logs.start(settings.log_level)
+    teller.at_hand(settings)
     ready_to_tell(settings)
     click.echo("delivering", err=True)
     teller.run(settings, teller.stopping())

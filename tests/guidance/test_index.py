@@ -124,6 +124,15 @@ def test_readers_keep_the_old_answers_until_a_rebuild_is_done(filled: Archive) -
         assert all(reader.result() for reader in readers)
 
 
+def test_nothing_is_made_in_place_of_what_a_store_that_lost_its_branch_had_told(filled: Archive) -> None:
+    """It would say that nothing was ever recorded, and agree with the store."""
+    before = rows(filled.index)
+    (filled.store.path / "refs/heads/main").unlink()
+    with pytest.raises(StoreError, match="has lost its branch"):
+        filled.index.rebuild(filled.store)
+    assert rows(filled.index) == before
+
+
 # --- gone, broken, old, behind ---------------------------------------------------------------------------
 
 

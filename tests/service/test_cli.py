@@ -211,6 +211,29 @@ def test_every_command_explains_itself_and_all_its_options(command: str, asking:
         assert all(name in told for name in option.opts)
 
 
+def test_what_a_setting_is_by_default_is_told_as_it_is_written() -> None:
+    told = " ".join(run("serve", "--help").stdout.split())
+    for setting, word in (("HTTPS", "no"), ("DELIVER", "yes"), ("STATE", "none"), ("REMINDERS", "30, 7, 1")):
+        assert f"[INFORCE_{setting}; default {word}]" in told
+
+
+def test_a_demo_has_a_folder_and_a_database_of_its_own_whatever_those_of_the_register_are(
+    served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it replays would be told to those who subscribe to the register."""
+    told = " ".join(run("demo", "--help").stdout.split())
+    assert "./inforce-demo, whatever INFORCE_DATA says" in told
+    assert not re.search("INFORCE_(DATA|STATE);", told)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INFORCE_DATA", str(tmp_path / "real"))
+    monkeypatch.setenv("INFORCE_STATE", f"sqlite:///{tmp_path / 'real.sqlite'}")
+    assert run("demo").exit_code == 0
+    assert run("demo", "--state", f"sqlite:///{tmp_path / 'other.sqlite'}").exit_code == 0
+    assert [config.data for config in served] == [Path("inforce-demo")] * 2
+    assert [config.state for config in served] == ["", f"sqlite:///{tmp_path / 'other.sqlite'}"]
+    assert not (tmp_path / "real.sqlite").exists()
+
+
 def test_the_release_is_told() -> None:
     assert run("--version").stdout == f"inforce, version {release_of('inforce')}\n"
 
@@ -256,6 +279,9 @@ def test_a_word_too_many_or_too_few_is_refused(given: list[str]) -> None:
         ["correct", "FILE", *WHO],
         ["withdraw", "ema/lemtrada@3", *WHO],
         ["serve"],
+        ["deliver"],
+        ["token", "create", "--owner", "ada"],
+        ["token", "list"],
     ],
 )
 def test_without_a_register_every_command_says_how_to_make_one(tmp_path: Path, given: list[str]) -> None:
@@ -377,6 +403,10 @@ def test_the_table_of_the_rules_reads_well(past: tuple[str, str]) -> None:
         (["show", "mhra/fluoroquinolones@1"], "UK: expected 2019-03, no day known"),
         (["show", "ema/lemtrada@3"], "recorded by Inforce replay <replay@inforce.invalid>"),
         (["rules", "--authority", "nice"], "No document answers this question."),
+        (
+            ["rules", "--medicine", "alemtuzumab", "--jurisdiction", "NO"],
+            "No document answers this question. That does not mean that nothing applies.",
+        ),
         (
             ["diff", "ema/hes", "--from", "2020-01-01", "--to", "2023-01-01", "--jurisdiction", "UK"],
             "This document says nothing about that place: there is nothing to compare.",

@@ -771,9 +771,10 @@ class Log(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         after = int(self.path.split("after=")[1])
+        beyond = after > self.state.tip()
         events = [{"position": position, **event} for position, event in self.state.events(after, 3)]
-        body = orjson.dumps({"events": events})
-        self.send_response(200)
+        body = orjson.dumps({"parameter": "after"} if beyond else {"events": events})
+        self.send_response(400 if beyond else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -822,6 +823,44 @@ def test_the_example_receiver_verifies_is_woken_and_reconciles_by_reading_the_lo
             assert forged.status == 401
             worker.close()
     assert dealt == [f"evt-{n}" for n in range(6)]
+    state.close()
+
+
+@pytest.mark.parametrize("since", [0, 1, 2, 3, 4])
+def test_the_example_receiver_misses_nothing_where_an_older_copy_of_the_log_was_brought_back(
+    since: int, tmp_path: Path
+) -> None:
+    """Be the log shorter than it was, or as long again, or longer by what came since."""
+    module, dealt = example(), list[str]()
+    told = [Told(f"evt-{n}") for n in range(5)]
+    news = [Told(f"evt-new-{n}") for n in range(since)]
+    logs = {"live": told, "brought-back": [*told[:3], *news]}
+    for name, events in logs.items():
+        state = State(f"sqlite:///{tmp_path / name}.sqlite")
+        state.append(events)
+        log = ThreadingHTTPServer(("127.0.0.1", 0), type("StateLog", (Log,), {"state": state}))
+        with serving(log) as register:
+            place = f"http://127.0.0.1:{register}", tmp_path / "position"
+            module.Reader(*place, lambda e: dealt.append(e["id"])).catch_up()
+            assert module.Reader(*place, lambda e: dealt.append(e["id"])).catch_up() == 0
+        state.close()
+    assert dealt == [event.id for event in (*told, *news)]
+
+
+@pytest.mark.parametrize("torn", ["\n", "\n2", "\n2 ", "\n2 ev"])
+def test_the_example_receiver_goes_on_where_its_file_was_cut_off(torn: str, tmp_path: Path) -> None:
+    module, dealt, file = example(), list[str](), tmp_path / "position"
+    state = State(f"sqlite:///{tmp_path / 'log'}.sqlite")
+    state.append([Told("evt-0")])
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), type("StateLog", (Log,), {"state": state}))) as register:
+        place = f"http://127.0.0.1:{register}", file, lambda e: dealt.append(e["id"])
+        module.Reader(*place).catch_up()
+        state.append([Told("evt-1")])
+        file.write_text(file.read_text() + torn)
+        assert module.Reader(*place).catch_up() == 1
+        state.append([Told("evt-2")])
+        assert module.Reader(*place).catch_up() == 1
+    assert dealt == ["evt-0", "evt-1", "evt-2"]
     state.close()
 
 

@@ -146,6 +146,11 @@ def test_events_are_filtered(scene: Scene, query: str, expected: set[tuple[str, 
         ("medicine=typo,valproate", ["medicine: no document names 'typo' as INN, code or system:code"]),
         ("authority=fda", ["authority: 'fda' is not an authority that is known"]),
         ("document=ema/nope", ["document: 'ema/nope' is not recorded"]),
+        ("jurisdiction=EEA,DE,GB", []),
+        (
+            "jurisdiction=DE,NO",
+            ["jurisdiction: no document speaks of 'NO', of a part of it or of what it is part of"],
+        ),
         ("authority=mhra&document=ema/one", ["document: 'ema/one' is by none of the authorities asked for"]),
     ],
 )

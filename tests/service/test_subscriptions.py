@@ -105,7 +105,7 @@ def test_what_only_touches_wording_alerts_nobody_by_default(kind: str, judged: A
     assert matches(filter_of({"severity": "editorial"}), told)
 
 
-KNOWN = Known({"ema/lemtrada"}, {"alemtuzumab", "L04AA34", "atc:L04AA34"})
+KNOWN = Known({"ema/lemtrada"}, {"alemtuzumab", "L04AA34", "atc:L04AA34"}, {"EU", "UK"})
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,7 @@ KNOWN = Known({"ema/lemtrada"}, {"alemtuzumab", "L04AA34", "atc:L04AA34"})
         ({"documents": ["ema/nothing"]}, "ema/nothing"),
         ({"authorities": ["fda"]}, "fda"),
         ({"jurisdictions": ["XX"]}, "XX"),
+        ({"jurisdictions": ["EU", "NO"]}, "no document speaks of 'NO'"),
         ({"documents": ["ema/lemtrada"], "authorities": ["mhra"]}, "none of the authorities"),
         ({"kinds": ["endpoint.failing"]}, "no event of guidance"),
     ],
@@ -127,22 +128,24 @@ def test_a_filter_that_can_match_nothing_is_warned_about(told: dict[str, Any], w
 
 def test_a_filter_that_can_match_is_not_warned_about() -> None:
     told = {"medicines": ["alemtuzumab", "L04AA34"], "documents": ["ema/lemtrada"], "authorities": ["ema"]}
-    assert warnings(filter_of({**told, "jurisdictions": ["GB"], "kinds": ["in-force", "endpoint.ended"]}), KNOWN) == []
+    told |= {"jurisdictions": ["EU", "DE", "EEA", "GB"], "kinds": ["in-force", "endpoint.ended"]}
+    assert warnings(filter_of(told), KNOWN) == []
 
 
 def test_the_register_tells_what_is_known(corpus: Archive) -> None:
     known = Names(corpus).known()
     assert "ema/lemtrada" in known.documents
     assert {"alemtuzumab", "L04AA34", "atc:L04AA34"} <= set(known.medicines)
+    assert set(known.places) == {"EU", "DE", "UK", "GB", "NI"}
 
 
 def test_what_is_known_follows_the_register_and_reads_only_what_was_touched(
     archive: Archive, act: Callable[..., Act], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names, now = Names(archive), datetime(2026, 2, 2, tzinfo=UTC)
-    assert names.known() == Known(frozenset(), frozenset())
+    assert names.known() == Known()
     archive.publish([Proposal(bodies.document("ema/one")), Proposal(bodies.document("ema/two"))], act(), now)
-    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset())
+    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset(), frozenset({"EU"}))
     version = bodies.version(1, bodies.since("2020-01-16"), document="ema/one", medicines=[{"inn": "valproate"}])
     archive.publish([Proposal(version)], act(), now)
     read: list[str] = []
@@ -150,7 +153,7 @@ def test_what_is_known_follows_the_register_and_reads_only_what_was_touched(
     monkeypatch.setattr(
         archive.index, "version_contents", lambda name, position: read.append(name) or contents(name, position)
     )
-    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset({"valproate"}))
+    assert names.known() == Known(frozenset({"ema/one", "ema/two"}), frozenset({"valproate"}), frozenset({"EU"}))
     assert read == ["ema/one"]
 
 
