@@ -76,7 +76,9 @@ class Register(NamedTuple):
         return cls(archive, question, now, home, revision, stamp, table)
 
     def looking(self, at: At | None) -> Register:
-        """The same question, looked at from another revision."""
+        """The same question, looked at from another revision; what was seen as now stays now."""
+        if at is None and self.question.at is None:
+            return self
         return Register.look(self.archive, self.question._replace(at=at), self.now, self.home, self.table)
 
     def about(self) -> Register:

@@ -109,6 +109,7 @@ def tag_of(release: str, path: str, reply: Reply) -> str:
     """A strong validator: the same only where release, revision, day, question, format and judgement are."""
     seen = reply.seen
     day = today(seen.now, reply.place).isoformat() if reply.place else ""
-    parts = [release, seen.revision.id if seen.revision else "", day, reply.media, path, reply.table]
+    revision = seen.revision.id if seen.revision else str(seen.stamp)  # of what came later something is told then
+    parts = [release, revision, day, reply.media, path, reply.table]
     parts += [f"{name}={value}" for name, value in sorted(reply.given.items())]
     return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
