@@ -308,7 +308,7 @@ def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
 
 
 def _iso(ordinal: int) -> str | None:
-    return None if ordinal >= FOREVER else date.fromordinal(ordinal).isoformat()
+    return None if ordinal > date.max.toordinal() else date.fromordinal(ordinal).isoformat()
 
 
 # --- rules on a day --------------------------------------------------------------------------------------
