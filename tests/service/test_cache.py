@@ -215,6 +215,36 @@ def test_nothing_about_today_is_repeated_across_midnight_there(
     assert len(asked) == 6
 
 
+@pytest.mark.parametrize("door_of", ["/v1/documents", "/documents"])
+def test_what_is_repeated_counts_its_seconds_from_now(corpus: Archive, door_of: str) -> None:
+    clock = Hands()
+    client = door(corpus, clock)
+    tip = corpus.tip()
+    assert tip is not None
+    address = f"{door_of}/ema/lemtrada?at={tip.id}"
+    first = client.get(address)
+    tag = {"If-None-Match": first.headers["ETag"]}
+    for headers in ({}, tag):
+        client.get(address, headers=headers)
+    for hours in (0, 3, 7):  # it is noon in UTC, and one o'clock where the answer is for
+        clock.turn(hours=hours)
+        left = int((datetime(2026, 2, 2, 23, tzinfo=UTC) - clock()).total_seconds())
+        for headers, status in (({}, 200), (tag, 304)):
+            again = client.get(address, headers=headers)
+            assert (again.status_code, again.headers["Cache-Control"]) == (status, f"public, max-age={left}")
+    assert len(cache_of(client).held) == 2
+
+
+def test_nothing_about_tomorrow_is_repeated_when_the_clock_is_set_back(corpus: Archive) -> None:
+    clock = Hands()
+    client = door(corpus, clock)
+    days = []
+    for back in (-24, 24, -24):
+        clock.turn(hours=-back)
+        days.append(answer(client, LEMTRADA)["on"])
+    assert days == ["2026-02-03", "2026-02-02", "2026-02-03"]
+
+
 def test_an_answer_about_a_day_outlasts_midnight(corpus: Archive, asked: list[str]) -> None:
     clock = Hands()
     client = door(corpus, clock)
