@@ -147,6 +147,8 @@ class Search:
     def _follow(self, index: Index, tip: Revision) -> None:
         form, stood = self._stands_at()
         since = index.position_of(stood) if form == FORMAT and stood else None
+        if since is not None and since > tip.position:  # somebody who saw more was here before
+            return
         if since is None:
             self.sql.execute("DELETE FROM words")
             self.sql.execute("DELETE FROM held")

@@ -76,7 +76,9 @@ class Register(NamedTuple):
         return cls(archive, question, now, home, revision, stamp, table)
 
     def looking(self, at: At | None) -> Register:
-        """The same question, looked at from another revision."""
+        """The same question, looked at from another revision; what was seen as now stays now."""
+        if at is None and self.question.at is None:
+            return self
         return Register.look(self.archive, self.question._replace(at=at), self.now, self.home, self.table)
 
     def about(self) -> Register:
@@ -306,7 +308,7 @@ def _undated(awaiting: Sequence[Awaiting]) -> list[Row]:
 
 
 def _iso(ordinal: int) -> str | None:
-    return None if ordinal >= FOREVER else date.fromordinal(ordinal).isoformat()
+    return None if ordinal > date.max.toordinal() else date.fromordinal(ordinal).isoformat()
 
 
 # --- rules on a day --------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from service.clock import Clock
@@ -14,6 +14,8 @@ Stamp = tuple[int, int]
 Key = tuple[str | None, ...]
 KEPT: Final = "inforce.kept"
 """Where a route leaves word that its answer may be kept: until which instant (None: as long as the revision lasts)."""
+LIFETIME: Final = "Cache-Control"
+COUNTS: Final = "max-age="
 LARGEST: Final = 256 * 1024
 OVERHEAD: Final = 1024
 """Bytes that an answer costs beside its body and its question."""
@@ -38,6 +40,22 @@ class Kept(NamedTuple):
     body: bytes
     cost: int
     """Bytes that it takes with its question, whose length is the asker's to choose."""
+    since: datetime
+    """When it was made: a clock that is set back is before that again."""
+    counted: bool
+    """Whether its headers count the seconds until it goes stale."""
+
+    def headers_at(self, now: datetime) -> list[tuple[str, str]]:
+        """Its headers, which count from now, and not from when it was made."""
+        until = self.keep.until
+        if until is None or not self.counted:
+            return self.headers
+        return [(name, lasting(until - now) if name == LIFETIME else value) for name, value in self.headers]
+
+
+def lasting(left: timedelta) -> str:
+    """For how long an answer can be kept without asking again, as its header has it."""
+    return f"public, {COUNTS}{int(left.total_seconds())}"
 
 
 class Cache:
@@ -69,9 +87,10 @@ class Cache:
         key = tuple(map(environ.get, KEYS))
         kept = self.held.get(key)
         if kept is not None:
-            if kept.keep.stamp == self.stamp() and (kept.keep.until is None or self.clock() < kept.keep.until):
+            now, until = self.clock(), kept.keep.until
+            if kept.keep.stamp == self.stamp() and (until is None or kept.since <= now < until):
                 self.log(environ, kept.status)
-                start(kept.status, kept.headers)
+                start(kept.status, kept.headers_at(now))
                 return [kept.body]
             self._drop(key)
         return self._through(key, environ, start) if self._admits(key) else self.inner(environ, start)
@@ -93,7 +112,8 @@ class Cache:
             close()
         if len(body) <= LARGEST and said[0][:3] in ANSWERED:
             cost = len(body) + sum(map(len, filter(None, key))) + OVERHEAD
-            self._hold(key, Kept(keep, said[0], said[1], body, cost))
+            counted = any(name == LIFETIME and COUNTS in value for name, value in said[1])
+            self._hold(key, Kept(keep, said[0], said[1], body, cost, self.clock(), counted))
         return [body]
 
     def _admits(self, key: Key) -> bool:

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MIMEAccept
 from guidance import severity
 from guidance.archive import Archive
 from service import answers, params
-from service.cache import KEPT, Keep
+from service.cache import KEPT, LIFETIME, Keep, lasting
 from service.clock import Clock, next_midnight, today
 from service.config import Config
 
@@ -87,14 +87,14 @@ class Reply:
         if not pinned or self.table:
             return "public, no-cache"
         until = self.until()
-        return IMMUTABLE if until is None else f"public, max-age={int((until - self.seen.now).total_seconds())}"
+        return IMMUTABLE if until is None else lasting(until - self.seen.now)
 
     def send(self, written: Callable[[], Iterable[bytes]], keep: bool = True) -> Response:
         """Answer with what `written` returns, or say that nothing has changed since."""
         response = Response(mimetype=self.media)
         tag = tag_of(current_app.config["RELEASE"], request.path, self)
         response.set_etag(tag)
-        response.headers["Cache-Control"] = self.lifetime()
+        response.headers[LIFETIME] = self.lifetime()
         response.headers["Vary"] = "Accept"
         if keep:
             request.environ[KEPT] = Keep(self.seen.stamp, self.until())
@@ -109,6 +109,7 @@ def tag_of(release: str, path: str, reply: Reply) -> str:
     """A strong validator: the same only where release, revision, day, question, format and judgement are."""
     seen = reply.seen
     day = today(seen.now, reply.place).isoformat() if reply.place else ""
-    parts = [release, seen.revision.id if seen.revision else "", day, reply.media, path, reply.table]
+    revision = seen.revision.id if seen.revision else str(seen.stamp)  # of what came later something is told then
+    parts = [release, revision, day, reply.media, path, reply.table]
     parts += [f"{name}={value}" for name, value in sorted(reply.given.items())]
     return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()

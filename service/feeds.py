@@ -8,7 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
@@ -366,7 +366,8 @@ def atom(scope: Scope) -> Response:
         raise NotFound(f"there is no archive {page} of this feed; there are {whole}")
     held = feeds().shelf.events(reversed(positions[(page - 1) * PAGE : page * PAGE]))
     lifetime = A_WEEK if page < whole else NO_CACHE
-    return sent(atom_document(scope, held, root(), page, whole), ATOM, lifetime)
+    then = replace(scope, title=held[0]["title"]) if scope.key.startswith("document:") else scope
+    return sent(atom_document(then, held, root(), page, whole), ATOM, lifetime)
 
 
 def atom_document(scope: Scope, told: Sequence[Mapping[str, Json]], base: str, page: int | None, whole: int) -> bytes:

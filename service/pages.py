@@ -399,6 +399,7 @@ def medicines() -> Response:
 def search() -> Response:
     """Medicines by name, then documents and rules by their words, as recorded now whatever else is asked."""
     visit = Visit("q")
+    visit.latest = visit.seen.looking(None)
     asked = visit.given.get("q", "")
     found = plain(answers.found(visit.seen, asked, HITS))["found"] if asked else []
     slug = "-".join(asked.lower().split())
@@ -410,7 +411,7 @@ def search() -> Response:
         for name in {hit["document"] for hit in found}
         if tip
     }
-    holding = _holding(visit.seen.looking(None), {hit["document"] for hit in found if hit["rule"]})
+    holding = _holding(visit.latest, {hit["document"] for hit in found if hit["rule"]})
     told = {
         **_listed(visit, medicines),
         "q": asked,

@@ -62,6 +62,8 @@ class Visit:
         self.looks = looks
         self.when = {name: value for name, value in self.given.items() if name in looks}
         self.seen = register(self.when, desk().clock())
+        self.latest = self.seen
+        """What the answer is told from, where that is newer than where the question looks from: it goes stale so."""
         self.to: To = partial(address, self.when)
 
     def asked(self, *names: str) -> dict[str, str]:
@@ -89,7 +91,7 @@ class Visit:
 
     def send(self, where: str, media: str, written: Callable[[], bytes]) -> Response:
         """What a function makes, unless nothing has changed since the reader last had it."""
-        return Reply(self.seen, self.given, media, where, judged=True).send(lambda: (written(),))
+        return Reply(self.latest, self.given, media, where, judged=True).send(lambda: (written(),))
 
     def frame(self, home: str | None = None) -> dict[str, Any]:
         """What the layout shows besides the answer and the as-of bar."""

@@ -107,6 +107,14 @@ def test_what_was_derived_and_what_was_never_looked_for_agrees(own: Archive) -> 
     assert disagreeing(own) == "", "it stands at an earlier revision, and is right about that"
 
 
+def test_whoever_saw_less_undoes_nothing_of_whoever_saw_more(own: Archive) -> None:
+    before = own.tip()
+    own.publish([Proposal(bodies.document("ema/later"))], ACT, NOW)
+    for seen in (own.tip(), before):
+        own.search.find(own.index, seen, "stroke", 5)
+    assert disagreeing(own) == ""
+
+
 CHANGED = {
     "what a rule says": "UPDATE words SET text='Give it after a stroke.' WHERE rule='stroke'",
     "in which version it stands": "UPDATE words SET version=1 WHERE rule='stroke'",

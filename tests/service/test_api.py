@@ -156,6 +156,18 @@ def test_of_many_things_that_are_coming_the_nearest_are_told_and_that_there_are_
     assert all(f"1 January {day[:4]}" in coming for day in days)
 
 
+@pytest.mark.parametrize("expected", ["9999-12-31", "9999-12", "9999"])
+def test_what_is_expected_until_the_last_day_is_never_overdue(archive: Archive, expected: str) -> None:
+    hoped = bodies.version(1, bodies.awaited(expected=expected))
+    archive.publish([Proposal(bodies.document()), Proposal(hoped)], ACT, NOW)
+    client = door(archive)
+    for address in ("/v1/documents/ema/example", "/v1/rules?authority=ema", "/v1/medicines/alemtuzumab"):
+        told = answer(client, f"{address}{'&' if '?' in address else '?'}on=9999-12-31")
+        assert [(item["expected"], item["state"]) for item in told["coming"]] == [(expected, "coming")]
+        assert told["next_change_on"] is None
+    assert client.get("/documents/ema/example").status_code == 200
+
+
 def test_a_list_of_versions_says_how_sure_the_days_are(archive: Archive) -> None:
     sure = bodies.since("2020-01-01", "EU", to="2020-06-01", unconfirmed=["from", "to"])
     oldest = bodies.since("2019-01-01", "UK", to="2021-01-01", at_latest=True, unconfirmed=["to"])

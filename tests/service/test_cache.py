@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import threading
@@ -14,8 +15,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from guidance.archive import Archive
+from guidance.archive import Archive, Proposal
 from guidance.errors import StoreUnreadable
+from guidance.store import Act
 from service import answers
 from service.app import SWITCH
 from service.cache import KEPT, LARGEST, Cache, Keep
@@ -158,6 +160,37 @@ def test_nothing_is_repeated_across_a_revision(own: Archive, address: str) -> No
     assert same(after, door(own, cache_bytes=0).get(address))
 
 
+@pytest.mark.parametrize("at", ["2010-01-01", "2026-02-01", "TIP"])
+def test_what_is_found_now_is_never_told_to_be_what_was_found_before(own: Archive, at: str) -> None:
+    """Words are looked for as recorded now, whatever moment the page looks from."""
+    tip = own.tip()
+    assert tip is not None
+    client = door(own)
+    address = f"/search?q=zebra&at={at.replace('TIP', tip.id)}"
+    before = client.get(address)
+    assert before.headers["Cache-Control"] == "public, no-cache"
+    assert "Nothing here holds" in before.get_data(as_text=True)
+    assert client.get(address, headers={"If-None-Match": before.headers["ETag"]}).status_code == 304
+    correct(own, "ema/lemtrada", 1, title="Of the zebra")
+    after = client.get(address, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert "Nothing here holds" not in after.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("door_of", ["/v1/documents", "/documents"])
+def test_what_came_later_is_told_of_before_the_first_revision_and_told_anew(own: Archive, door_of: str) -> None:
+    client = door(own)
+    address = f"{door_of}/mhra/isotretinoin?at=2010-01-01"
+    before = client.get(address)
+    tip = own.tip()
+    assert tip is not None
+    body = json.loads(own.index.document_row("mhra/isotretinoin", tip.position)[0])
+    act = Act("correct", "Ada Pharmacist <ada@example.org>", "it speaks of Great Britain first")
+    own.publish([Proposal({**body, "jurisdictions": ["GB", "UK"]})], act, NOW)
+    after = client.get(address, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("place", "midnight"),
     [
@@ -180,6 +213,36 @@ def test_nothing_about_today_is_repeated_across_midnight_there(
         clock.turn(**turn)
         assert [answer(client, address)["on"] for address in addresses] == [day] * 3
     assert len(asked) == 6
+
+
+@pytest.mark.parametrize("door_of", ["/v1/documents", "/documents"])
+def test_what_is_repeated_counts_its_seconds_from_now(corpus: Archive, door_of: str) -> None:
+    clock = Hands()
+    client = door(corpus, clock)
+    tip = corpus.tip()
+    assert tip is not None
+    address = f"{door_of}/ema/lemtrada?at={tip.id}"
+    first = client.get(address)
+    tag = {"If-None-Match": first.headers["ETag"]}
+    for headers in ({}, tag):
+        client.get(address, headers=headers)
+    for hours in (0, 3, 7):  # it is noon in UTC, and one o'clock where the answer is for
+        clock.turn(hours=hours)
+        left = int((datetime(2026, 2, 2, 23, tzinfo=UTC) - clock()).total_seconds())
+        for headers, status in (({}, 200), (tag, 304)):
+            again = client.get(address, headers=headers)
+            assert (again.status_code, again.headers["Cache-Control"]) == (status, f"public, max-age={left}")
+    assert len(cache_of(client).held) == 2
+
+
+def test_nothing_about_tomorrow_is_repeated_when_the_clock_is_set_back(corpus: Archive) -> None:
+    clock = Hands()
+    client = door(corpus, clock)
+    days = []
+    for back in (-24, 24, -24):
+        clock.turn(hours=-back)
+        days.append(answer(client, LEMTRADA)["on"])
+    assert days == ["2026-02-03", "2026-02-02", "2026-02-03"]
 
 
 def test_an_answer_about_a_day_outlasts_midnight(corpus: Archive, asked: list[str]) -> None:

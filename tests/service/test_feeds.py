@@ -369,6 +369,12 @@ def test_archives_hold_every_event_once_and_never_change(archive: Archive, log: 
     scene.says("2019-06-01T12:00", bodies.version(61, bodies.since("2019-06-01"), document="ema/one"))
     scene.tick()
     assert all(scene.get(address).data == held for address, held in pages.items())
+    address = "/v1/feeds/documents/ema/one.atom?page=1"
+    before = scene.get(address)
+    assert before.headers["Cache-Control"] == "public, max-age=604800"
+    scene.says("2019-06-02T12:00", {**bodies.document("ema/one", "EU"), "title": "By another name"})
+    assert scene.get(address).data == before.data
+    assert b"By another name" in scene.get("/v1/feeds/documents/ema/one.atom").data
     scene.get("/v1/feeds/register.atom?page=99", 404)
 
 
