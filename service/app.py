@@ -22,7 +22,22 @@ from werkzeug.wsgi import get_host
 
 from guidance.archive import Archive
 from guidance.errors import GuidanceError, StoreUnreadable
-from service import api, console, feeds, logs, metrics, pages, problems, signing, state, subscriptions, ticker
+from service import (
+    api,
+    atom,
+    calendars,
+    console,
+    feeds,
+    logs,
+    metrics,
+    pages,
+    polling,
+    problems,
+    signing,
+    state,
+    subscriptions,
+    ticker,
+)
 from service.addresses import Policy
 from service.cache import Cache
 from service.clock import Clock, system_clock
@@ -85,9 +100,14 @@ def _tell(app: Flask, desk: Desk) -> None:
     """What is told of changes: feeds, subscriptions, figures. Their tables are opened when they are first asked for."""
     config, archive = desk.config, desk.archive
     log = state.opened(config, desk.clock)
-    for blueprint in (feeds.FEEDS, subscriptions.SUBSCRIPTIONS, console.CONSOLE, metrics.METRICS):
+    for blueprint in (
+        *(polling.POLLING, atom.ATOM, calendars.CALENDARS),
+        *(subscriptions.SUBSCRIPTIONS, console.CONSOLE, metrics.METRICS),
+    ):
         app.register_blueprint(blueprint)
-    feeds.equip(app, log, min(config.waiters, config.threads - 1))
+    feeds.equip(app, log)
+    polling.equip(app, log, min(config.waiters, config.threads - 1))
+    calendars.equip(app)
     app.extensions[subscriptions.EXTENSION] = subscriptions.Push(
         log,
         signing.vault(config),

@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from guidance.archive import Archive, Proposal
 from guidance.schema import violations
 from guidance.store import Act
-from service import feeds, ticker
+from service import atom, calendars, feeds, polling, ticker
 from service.app import create_app
 from service.config import Config
 from service.state import State
@@ -67,9 +67,8 @@ class Scene:
 
 def served(archive: Archive, log: State, clock: Callable[[], datetime], waiters: int) -> Flask:
     app = create_app(Config(data=archive.folder), archive, clock)
-    if feeds.FEEDS.name not in app.blueprints:
-        app.register_blueprint(feeds.FEEDS)
-    feeds.equip(app, log, waiters)
+    feeds.equip(app, log)
+    polling.equip(app, log, waiters)
     return app
 
 
@@ -224,7 +223,7 @@ def test_beyond_the_bound_of_waiting_readers_the_answer_comes_at_once_and_says_w
     tip = log.tip()
     first = threading.Thread(target=lambda: scene.app.test_client().get(f"/v1/events?after={tip}&wait=3"))
     first.start()
-    shared = scene.app.extensions["inforce.feeds"]
+    shared = scene.app.extensions[polling.EXTENSION]
     while first.is_alive() and shared.places.acquire(blocking=False):
         shared.places.release()
         time.sleep(0.01)
@@ -280,9 +279,9 @@ def test_another_media_type_is_not_acceptable(scene: Scene) -> None:
 def test_an_answer_looks_through_so_many_events_and_says_how_far_it_came(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "SCANNED", 2)
-    monkeypatch.setattr(feeds.params, "PAGE_LIMIT", 2)
-    found = feeds.read(scene.log, 0, 2, feeds.Filter(documents=("ema/none",)))
+    monkeypatch.setattr(polling, "SCANNED", 2)
+    monkeypatch.setattr(polling.params, "PAGE_LIMIT", 2)
+    found = polling.read(scene.log, 0, 2, polling.Filter(documents=("ema/none",)))
     assert found == ([], 2)
 
 
@@ -355,7 +354,7 @@ def test_archives_hold_every_event_once_and_never_change(archive: Archive, log: 
     scene.tick()
     newest = ET.fromstring(scene.get("/v1/feeds/register.atom").data)
     collected = [*_ids(newest)]
-    assert len(collected) == feeds.PAGE
+    assert len(collected) == atom.PAGE
     address, pages = _linked(newest, "prev-archive"), {}
     while address:
         page = ET.fromstring(scene.get(address).data)
@@ -365,7 +364,7 @@ def test_archives_hold_every_event_once_and_never_change(archive: Archive, log: 
         collected += _ids(page)
         address = _linked(page, "prev-archive")
     assert set(collected) == {f"urn:inforce:event:{event['id']}" for event in scene.events("?limit=1000")["events"]}
-    assert len(pages) == log.tip() // feeds.PAGE
+    assert len(pages) == log.tip() // atom.PAGE
     scene.says("2019-06-01T12:00", bodies.version(61, bodies.since("2019-06-01"), document="ema/one"))
     scene.tick()
     assert all(scene.get(address).data == held for address, held in pages.items())
@@ -632,6 +631,6 @@ def test_a_bound_is_told_of_the_place_that_it_is_for(archive: Archive, log: Stat
 
 def test_long_lines_are_folded_between_letters() -> None:
     text = "SUMMARY:" + "é€𝄞x" * 60
-    lines = feeds.folded(text).split("\r\n")
+    lines = calendars.folded(text).split("\r\n")
     assert all(len(line.encode()) <= 75 for line in lines)
     assert "".join([lines[0], *(line[1:] for line in lines[1:])]) == text
