@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -46,10 +46,11 @@ def equip(app: Flask) -> None:
 
 
 class Step(NamedTuple):
-    """From a revision on, something stands on a day, or (None) on none."""
+    """From a revision on, something stands on a day, or (None) on none; what ends does so by a word."""
 
     day: date | None
     recorded_at: datetime
+    ends: str | None
 
 
 class Entry(NamedTuple):
@@ -60,7 +61,6 @@ class Entry(NamedTuple):
     title: str
     version: int
     kind: str
-    ends: str | None
     rules: tuple[str, ...]
     places: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -150,19 +150,18 @@ def _history(index: Index, name: str, position: int) -> list[State]:
 def entries(history: Sequence[State]) -> tuple[Entry, ...]:
     """Everything of a document that ever had a day, with all its days; what always stood together is one entry."""
     steps: dict[tuple[Any, ...], list[Step]] = {}
-    ends: dict[tuple[Any, ...], str | None] = {}
     for state in history:
         stands = dict(_standing(state.document))
         for key in [*steps, *(key for key in stands if key not in steps)]:
-            day, word = stands.get(key, (None, None))
-            ends[key] = word or ends.get(key)
-            if key not in steps or steps[key][-1].day != day:
-                steps.setdefault(key, []).append(Step(day, state.revision.recorded_at))
+            held = steps.setdefault(key, [])
+            day, word = stands.get(key, (None, held[-1].ends if held else None))
+            if not held or (held[-1].day, held[-1].ends) != (day, word):
+                held.append(Step(day, state.revision.recorded_at, word))
     together: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for key, all_steps in steps.items():
-        together.setdefault((*key[:3], bool(key[4]), ends[key], tuple(all_steps)), []).append(key)
+        together.setdefault((*key[:3], bool(key[4]), tuple(all_steps)), []).append(key)
     document = history[-1].document if history else None
-    return tuple(_entry_of(document, keys, steps, ends) for keys in together.values() if document)
+    return tuple(_entry_of(document, keys, steps[keys[0]]) for keys in together.values() if document)
 
 
 def _standing(document: Document) -> Iterator[tuple[tuple[Any, ...], tuple[date, str | None]]]:
@@ -178,13 +177,8 @@ def _standing(document: Document) -> Iterator[tuple[tuple[Any, ...], tuple[date,
             yield (turn.kind, turn.version, count[which], place, turn.rule or ""), (turn.day, word)
 
 
-def _entry_of(
-    document: Document,
-    keys: Sequence[tuple[Any, ...]],
-    steps: Mapping[tuple[Any, ...], Sequence[Step]],
-    ends: Mapping[tuple[Any, ...], str | None],
-) -> Entry:
-    kind, version, which, place, rule = leader = min(keys)
+def _entry_of(document: Document, keys: Sequence[tuple[Any, ...]], steps: Sequence[Step]) -> Entry:
+    kind, version, which, place, rule = min(keys)
     parts = (document.id, version, kind, which, place, rule)
     uid = hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=16).hexdigest()
     return Entry(
@@ -193,10 +187,9 @@ def _entry_of(
         title=document.title,
         version=version,
         kind=kind,
-        ends=ends[leader],
         rules=tuple(sorted({key[4] for key in keys if key[4]})),
         places=tuple(sorted({key[3] for key in keys})),
-        steps=tuple(steps[leader]),
+        steps=tuple(steps),
     )
 
 
@@ -215,8 +208,8 @@ def _entry_lines(entry: Entry, base: str) -> Iterator[str]:
     what = f"version {entry.version}"
     if entry.rules:
         what = f"{counted(len(entry.rules), 'rule')} of {what}"
-    turns_ = "in force" if entry.kind == "in-force" else f"ends: {entry.ends}"
-    moved = [f"{step.day or 'no day'} ({instant_text(step.recorded_at)[:10]})" for step in entry.steps]
+    turns_ = "in force" if entry.kind == "in-force" else f"ends: {entry.steps[-1].ends}"
+    moved = [_step_told(step, named=len({step.ends for step in entry.steps}) > 1) for step in entry.steps]
     page = f"{base}/documents/{entry.document}/versions/{entry.version}"
     after = next_day(entry.day)
     yield from ("BEGIN:VEVENT", f"UID:{entry.uid}", f"DTSTAMP:{stamp}", f"LAST-MODIFIED:{stamp}")
@@ -230,6 +223,11 @@ def _entry_lines(entry: Entry, base: str) -> Iterator[str]:
         yield f"DESCRIPTION:{escaped('Recorded for: ' + ', then '.join(moved))}"
     yield f"STATUS:{'CANCELLED' if entry.cancelled else 'CONFIRMED'}"
     yield from ("TRANSP:TRANSPARENT", f"CATEGORIES:{entry.kind}", f"URL:{page}", "END:VEVENT")
+
+
+def _step_told(step: Step, named: bool) -> str:
+    """A day and when it was recorded; `named`: by which word it ends too, since that was another at times."""
+    return f"{step.day or 'no day'}{f', {step.ends}' if named else ''} ({instant_text(step.recorded_at)[:10]})"
 
 
 def escaped(text: str) -> str:

@@ -503,6 +503,20 @@ def test_an_end_of_its_own_stands_in_the_calendar_beside_the_beginning(archive: 
     ]
 
 
+def test_an_end_that_goes_by_another_word_counts_up_and_says_so(archive: Archive, log: State) -> None:
+    scene = Scene(archive, log)
+    scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU"))
+    for day, verb, word in (("02", "publish", "suspended"), ("03", "correct", "revoked")):
+        ending = bodies.since("2020-02-01", to="2020-05-01", ends=word)
+        scene.says(f"2020-01-{day}T09:00", bodies.version(1, ending, document="ema/one"), verb=verb)
+    begun, ended = entries(scene).values()
+    assert begun[3] == 0
+    assert ended[0] == "Guidance ema/one: version 1 ends: revoked (EU)"
+    assert ended[3] == 1
+    told = scene.get("/v1/feeds/register.ics").get_data(as_text=True).replace("\r\n ", "")
+    assert r"2020-05-01\, suspended (2020-01-02)\, then 2020-05-01\, revoked (2020-01-03)" in told
+
+
 def test_a_place_whose_day_parts_from_the_others_gets_an_entry_of_its_own(archive: Archive, log: State) -> None:
     scene = Scene(archive, log)
     scene.says("2020-01-01T09:00", bodies.document("ema/one", "EU", "UK"))
