@@ -35,6 +35,7 @@ from service import (
     problems,
     signing,
     state,
+    subscribing,
     subscriptions,
     ticker,
 )
@@ -102,7 +103,7 @@ def _tell(app: Flask, desk: Desk) -> None:
     log = state.opened(config, desk.clock)
     for blueprint in (
         *(polling.POLLING, atom.ATOM, calendars.CALENDARS),
-        *(subscriptions.SUBSCRIPTIONS, console.CONSOLE, metrics.METRICS),
+        *(subscribing.SUBSCRIPTIONS, console.CONSOLE, metrics.METRICS),
     ):
         app.register_blueprint(blueprint)
     feeds.equip(app, log)

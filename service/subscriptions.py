@@ -1,4 +1,4 @@
-"""Who wants what: subscriptions, what each lets through, and /v1/subscriptions for their owners."""
+"""Who wants what: subscriptions, what each lets through, and what each was sent."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from flask import Blueprint, Response, current_app, g, request
+from flask import current_app
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from guidance.archive import Archive
 from guidance.errors import (
     ActRefused,
     BadParameter,
-    NotAuthenticated,
-    TooManyAttempts,
     UnknownDelivery,
     UnknownSubscription,
 )
 from guidance.events import Filter, heard
 from guidance.model import Json, Revision
-from guidance.schema import check, read
+from guidance.schema import check
 from guidance.vocabulary import AUTHORITIES, JURISDICTIONS
-from service import addresses, params, signing, tokens
+from service import addresses, signing
 from service.addresses import Policy
 from service.logs import LOG
 from service.signing import Vault
@@ -533,16 +531,14 @@ def _delivery_told(row: Row[Any]) -> dict[str, Json]:
     return {**told, "created_at": shown(row.created_at), "settled_at": shown(row.settled_at)}
 
 
-# --- /v1/subscriptions -----------------------------------------------------------------------------------
+# --- what whoever answers needs --------------------------------------------------------------------------
 
-SUBSCRIPTIONS: Final = Blueprint("subscriptions", __name__, url_prefix="/v1/subscriptions")
 EXTENSION: Final = "inforce.push"
-JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What the routes need: put it into `app.extensions[EXTENSION]`."""
+    """What routes and pages need: put it into `app.extensions[EXTENSION]`."""
 
     state: State
     vault: Vault
@@ -555,168 +551,3 @@ class Push:
 def push() -> Push:
     found: Push = current_app.extensions[EXTENSION]
     return found
-
-
-@SUBSCRIPTIONS.before_request
-def _authenticated() -> None:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    given = text.strip() if scheme.lower() == "bearer" else None
-    try:
-        g.token = tokens.authenticate(push().state, given, request.remote_addr or "", "subscribe")
-    except NotAuthenticated:
-        g.more_headers = {"WWW-Authenticate": 'Bearer realm="inforce"'}
-        raise
-    except TooManyAttempts as error:
-        g.more_headers = {"Retry-After": str(error.seconds)}
-        raise
-
-
-@SUBSCRIPTIONS.after_request
-def _private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers.update(g.get("more_headers", {}))
-    return response
-
-
-def _told(answer: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(answer), status, mimetype=JSON)
-
-
-def _body(known: Collection[str] | None = None) -> dict[str, Json]:
-    """The JSON object in the request's body; {} where there is none. `known`: the members that it may have."""
-    raw = request.get_data()
-    value = read(raw) if raw else {}
-    if not isinstance(value, dict):
-        raise BadParameter("body", str(value)[:80], "is not a JSON object")
-    if known is not None:
-        params.only(value, known)
-    return value
-
-
-def _given(asked: Mapping[str, Json], parameter: str) -> Json:
-    if parameter not in asked:
-        raise BadParameter(parameter, "", "is missing")
-    return asked[parameter]
-
-
-def _whole(value: Json, parameter: str) -> int:
-    if type(value) is not int or value < 0:
-        raise BadParameter(parameter, str(value)[:80], "is not a position: a whole number from 0")
-    return value
-
-
-def _instant(value: Json, parameter: str) -> datetime:
-    text = str(value)[:80]
-    try:
-        if params.INSTANT.fullmatch(text):
-            return datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise BadParameter(parameter, text, f"is not an instant that exists: {error}") from error
-    raise BadParameter(parameter, text, "is not an instant such as 2020-01-01T00:00:00Z")
-
-
-def _asked(*known: str) -> dict[str, str]:
-    given = params.once(request.args.to_dict(flat=False))
-    params.only(given, known)
-    return given
-
-
-def _owner() -> str:
-    token: tokens.Token = g.token
-    return token.owner
-
-
-def _with_lag(found: Sequence[Subscription]) -> list[Json]:
-    behind = lag(push().state)
-    return [{**each.json(), "lag": behind.get(each.id, 0)} for each in found]
-
-
-def _warned(found: Subscription) -> dict[str, Json]:
-    return {**found.json(), "warnings": warnings(filter_of(found.filter), push().known())}
-
-
-@SUBSCRIPTIONS.get("")
-def list_all() -> Response:
-    _asked()
-    here = push().state
-    return _told({"subscriptions": _with_lag(mine(here, _owner())), "notices": notices(here, _owner())})
-
-
-@SUBSCRIPTIONS.post("")
-def make() -> Response:
-    _asked()
-    here = push()
-    made, secret = create(here.state, here.vault, here.policy, _owner(), _body())
-    response = _told({**_warned(made), "secret": secret}, 201)
-    response.headers["Location"] = f"{SUBSCRIPTIONS.url_prefix}/{made.id}"
-    return response
-
-
-@SUBSCRIPTIONS.get("/<name>")
-def show(name: str) -> Response:
-    _asked()
-    return _told(_with_lag([one(push().state, _owner(), name)])[0])
-
-
-@SUBSCRIPTIONS.patch("/<name>")
-def alter(name: str) -> Response:
-    _asked()
-    return _told(_warned(change(push().state, push().policy, _owner(), name, _body())))
-
-
-@SUBSCRIPTIONS.delete("/<name>")
-def drop(name: str) -> Response:
-    _asked()
-    remove(push().state, _owner(), name)
-    return Response(status=204)
-
-
-@SUBSCRIPTIONS.post("/<name>/<any(pause, resume, rotate, ping):act>")
-def act_on(name: str, act: str) -> Response:
-    _asked()
-    _body(())
-    here = push()
-    if act == "rotate":
-        return _told({"secret": rotate(here.state, here.vault, _owner(), name)})
-    if act == "ping":
-        return _told({"delivery": ping(here.state, _owner(), name)}, 202)
-    return _told((pause if act == "pause" else resume)(here.state, _owner(), name).json())
-
-
-@SUBSCRIPTIONS.post("/<name>/replay")
-def play_again(name: str) -> Response:
-    _asked()
-    after = _whole(_given(_body(("after",)), "after"), "after")
-    return _told({"queued": replay(push().state, _owner(), name, after)}, 202)
-
-
-@SUBSCRIPTIONS.post("/<name>/rehearse")
-def play_past(name: str) -> Response:
-    """Play the events that occurred in [from, to), two instants."""
-    _asked()
-    asked = _body(("from", "to"))
-    first, end = (_instant(_given(asked, key), key) for key in ("from", "to"))
-    one(push().state, _owner(), name)
-    return _told({"queued": rehearse(push().state, _owner(), name, span(push(), first, end))}, 202)
-
-
-@SUBSCRIPTIONS.get("/<name>/deliveries")
-def list_deliveries(name: str) -> Response:
-    given = _asked("before", "limit")
-    before = params.number(given["before"], "before", 0, 2**53) if "before" in given else None
-    limit = params.number(given.get("limit"), "limit", params.PAGE, params.PAGE_LIMIT)
-    found = deliveries(push().state, _owner(), name, before, limit)
-    return _told({"deliveries": found, "next_before": found[-1]["id"] if len(found) == limit else None})
-
-
-@SUBSCRIPTIONS.get("/<name>/deliveries/<int(max=9007199254740991):number>")
-def show_delivery(name: str, number: int) -> Response:
-    _asked()
-    return _told(delivery(push().state, _owner(), name, number))
-
-
-@SUBSCRIPTIONS.post("/<name>/deliveries/<int(max=9007199254740991):number>/redeliver")
-def send_again(name: str, number: int) -> Response:
-    _asked()
-    _body(())
-    return _told({"delivery": redeliver(push().state, _owner(), name, number)}, 202)

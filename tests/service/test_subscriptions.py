@@ -27,11 +27,11 @@ from service.delivery import Terms, Worker, schedule_of
 from service.problems import body_of
 from service.signing import Vault
 from service.state import SECRET, SUBSCRIPTION, State
+from service.subscribing import SUBSCRIPTIONS
 from service.subscriptions import (
     ENDED,
     EXTENSION,
     FAILING_TYPE,
-    SUBSCRIPTIONS,
     Known,
     Names,
     Push,
