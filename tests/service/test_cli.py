@@ -218,9 +218,10 @@ def test_what_a_setting_is_by_default_is_told_as_it_is_written() -> None:
 
 
 def test_a_demo_has_a_folder_and_a_database_of_its_own_whatever_those_of_the_register_are(
-    served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: list[Config], replayed: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it replays would be told to those who subscribe to the register."""
+    shutil.copytree(replayed.folder, tmp_path / "inforce-demo")
     told = " ".join(run("demo", "--help").stdout.split())
     assert "./inforce-demo, whatever INFORCE_DATA says" in told
     assert not re.search("INFORCE_(DATA|STATE);", told)
