@@ -550,8 +550,9 @@ def history(register: Register, name: str, before: int, limit: int) -> Json:
 
 def found(register: Register, text: str, limit: int) -> Json:
     """Documents and rules that hold all the words, as of the newest revision; raises BadParameter."""
-    hits = register.archive.search.find(register.archive.index, register.archive.tip(), text, limit)
-    return {**register.head(q=text, limit=limit), "found": [as_json(hit) for hit in hits]}
+    hits = register.archive.search.find(register.archive.index, register.archive.tip(), text, limit + 1)
+    told = [as_json(hit) for hit in hits[:limit]]
+    return {**register.head(q=text, limit=limit), "found": told, "more": len(hits) > limit}
 
 
 def medicines(register: Register, after: str, limit: int) -> Json:

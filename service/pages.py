@@ -401,7 +401,9 @@ def search() -> Response:
     visit = Visit("q")
     visit.latest = visit.seen.looking(None)
     asked = visit.given.get("q", "")
-    found = plain(answers.found(visit.seen, asked, HITS))["found"] if asked else []
+    nothing: Json = {"found": [], "more": False}
+    answer = plain(answers.found(visit.seen, asked, HITS)) if asked else nothing
+    found = answer["found"]
     slug = "-".join(asked.lower().split())
     medicines = overview.named_like(visit.seen, slug, FEW) if slug else {"medicines": [], "next_after": None}
     medicines["next_after"] = None
@@ -419,7 +421,7 @@ def search() -> Response:
             {**hit, "in": titles[hit["document"]], "holds": holding.get((hit["document"], hit["rule"]), {})}
             for hit in found
         ],
-        "more": len(found) == HITS,
+        "more": answer["more"],
     }
     return visit.show("search.html", told)
 

@@ -756,3 +756,12 @@ def test_the_description_and_the_schemas_are_not_sent_again_either(client: Flask
     assert first.headers["Cache-Control"] == "public, no-cache"
     again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_search_says_whether_more_was_found_than_it_shows(client: FlaskClient) -> None:
+    whole = client.get("/v1/search?q=treatment").json or {}
+    count = len(whole["found"])
+    assert count > 1
+    for limit, more in ((count - 1, True), (count, False), (count + 1, False)):
+        told = client.get(f"/v1/search?q=treatment&limit={limit}").json or {}
+        assert (told["found"], told["more"]) == (whole["found"][:limit], more)
