@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,25 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing: a test's output is its failures."""
 
 
+def whole(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """An application whose answers are read to their end before they are sent: of a browser that goes away in the
+    middle, werkzeug's server does not always close what it was sending, and a file that stays open is a failure."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        found = app(environ, start)
+        try:
+            return [b"".join(found)]
+        finally:
+            getattr(found, "close", lambda: None)()
+
+    return answer
+
+
 @contextlib.contextmanager
 def served(archive: Archive, now: datetime = NOW) -> Iterator[str]:
     """The address at which a register is served, while the context lasts."""
     app = create_app(Config(data=archive.folder), clock=lambda: now)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, whole(app), threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
