@@ -21,7 +21,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import get_host
 
 from guidance.archive import Archive
-from guidance.errors import GuidanceError, StoreUnreadable
+from guidance.errors import (
+    GuidanceError,
+    StoreUnreadable,
+    UnknownAuthority,
+    UnknownDocument,
+    UnknownMedicine,
+    UnknownVersion,
+)
 from service import (
     api,
     atom,
@@ -189,6 +196,8 @@ def _logged_kept(environ: dict[str, Any], status: str) -> None:
 
 # --- errors ----------------------------------------------------------------------------------------------
 
+LATER: Final = (UnknownDocument, UnknownVersion, UnknownMedicine, UnknownAuthority)
+"""What a register that is looked at from an earlier moment may only have learned of later."""
 _BY_STATUS: Final = {
     404: problems.NO_ROUTE,
     405: problems.METHOD,
@@ -216,6 +225,8 @@ def _failed(error: Exception) -> Response:
         logs.LOG.error("unexpected", exc_info=error, extra={"told": {"path": request.path}})
         told = HttpProblem(problems.FAILED, problems.FAILED.title)
     body = problems.body_of(told)
+    if isinstance(told, LATER) and "at" in request.args:
+        body["detail"] += f", as of {request.args['at'][:40]}; it may have been recorded since"
     if pages.for_people():
         response = pages.error_page(body)
     else:

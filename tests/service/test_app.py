@@ -263,6 +263,22 @@ def test_what_we_did_not_expect_is_logged_and_told_without_its_inside(
     assert failure["path"] == f"{LEMTRADA}/versions"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/v1/documents/mhra/valproate?at=2019-11-05",
+        "/v1/rules?medicine=isotretinoin&at=2019-11-05",
+        "/v1/documents/ema/lemtrada/versions/3?at=2019-04-30",
+    ],
+)
+def test_what_was_not_known_yet_is_not_told_as_if_it_were_not_there(replayed: Archive, address: str) -> None:
+    client = door(replayed)
+    at = address.partition("at=")[2]
+    told = client.get(address).json or {}
+    assert (told["status"], told["detail"][-50:]) == (404, f", as of {at}; it may have been recorded since"[-50:])
+    assert f"as of {at}" not in (client.get(address.replace(at, "2026-02-02")).json or {}).get("detail", "")
+
+
 # --- logs ------------------------------------------------------------------------------------------------
 
 
