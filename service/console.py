@@ -185,7 +185,16 @@ def _one(name: str, status: int = 200, given: Mapping[str, str] | None = None, *
     more = sent[-1]["id"] if len(sent) == PAGE else None
     shown = {**found.json(), "lag": subscriptions.lag(here).get(name, 0)}
     warned = subscriptions.warnings(subscriptions.filter_of(found.filter), push().known())
-    page = {"one": shown, "sent": sent, "more": more, "tip": here.tip(), "warnings": warned, "given": given or {}}
+    newest = subscriptions.newest_secret(here, _owner(), name)
+    page = {
+        "one": shown,
+        "newest": newest,
+        "sent": sent,
+        "more": more,
+        "tip": here.tip(),
+        "warnings": warned,
+        "given": given or {},
+    }
     return _show("subscription.html", status, **page, **told)
 
 
@@ -209,9 +218,12 @@ def act_on(name: str, act: str) -> Any:
 
 
 @CONSOLE.post("/<name>/rotate")
+@_told_there
 def rotate(name: str) -> Response:
+    """Whoever loads the page with the new secret again asks for the same once more, and is not given another."""
     here = push()
-    return _one(name, secret=subscriptions.rotate(here.state, here.vault, _owner(), name))
+    newest = params.number(request.form.get("newest"), "newest", 0, 2**53, least=0)
+    return _one(name, secret=subscriptions.rotate(here.state, here.vault, _owner(), name, newest=newest))
 
 
 @CONSOLE.post("/<name>/change")

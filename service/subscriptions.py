@@ -309,12 +309,26 @@ def resume(state: State, owner: str, name: str) -> Subscription:
     return one(state, owner, name)
 
 
-def rotate(state: State, vault: Vault, owner: str, name: str, overlap: timedelta = OVERLAP) -> str:
-    """A new secret, shown this once; the old ones sign beside it until the overlap is over."""
+def newest_secret(state: State, owner: str, name: str) -> int:
+    """The number of a subscription's newest secret."""
+    with state.reading() as connection:
+        _held(connection, owner, name, lock=False)
+        return _newest_secret(connection, name)
+
+
+def rotate(
+    state: State, vault: Vault, owner: str, name: str, overlap: timedelta = OVERLAP, newest: int | None = None
+) -> str:
+    """A new secret, shown this once; the old ones sign beside it until the overlap is over.
+
+    Raises ActRefused where another one than `newest` is the newest by now: what was asked for has been done.
+    """
     secret = signing.new_secret()
     now = stamp(state.clock())
     with state.writing() as connection:
         _held(connection, owner, name)
+        if newest not in (None, _newest_secret(connection, name)):
+            raise ActRefused(name, "has been given a new secret since this was shown; it stays the newest")
         until = stamp(state.clock() + overlap)
         old = SECRET.c.subscription == name, SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > until)
         connection.execute(update(SECRET).where(*old).values(expires_at=until))
@@ -362,6 +376,11 @@ def _subscription(row: Row[Any]) -> Subscription:
 
 def _written(told: Json) -> str:
     return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode("utf-8")
+
+
+def _newest_secret(connection: Connection, name: str) -> int:
+    found = connection.execute(select(func.max(SECRET.c.id)).where(SECRET.c.subscription == name)).scalar()
+    return int(found or 0)
 
 
 def _keep_secret(connection: Connection, vault: Vault, name: str, secret: str, now: int) -> None:

@@ -347,7 +347,12 @@ def test_every_act_does_what_it_says(person: Person, receiver: Receiver) -> None
     person.do(f"{HOME}/{name}/pause")
     assert "Resume" in person.see(f"{HOME}/{name}").text
     person.do(f"{HOME}/{name}/resume")
-    assert "whsec_" in person.do(f"{HOME}/{name}/rotate").get_data(as_text=True)
+    newest = person.see(f"{HOME}/{name}").all("input", name="newest")[0].attributes["value"]
+    assert "whsec_" in person.do(f"{HOME}/{name}/rotate", newest=newest).get_data(as_text=True)
+    again = person.do(f"{HOME}/{name}/rotate", newest=newest)  # as loading that page once more does
+    assert again.status_code == 409
+    assert "has been given a new secret since this was shown" in again.get_data(as_text=True)
+    assert "whsec_" not in again.get_data(as_text=True)
     person.do(f"{HOME}/{name}/change", url=receiver.url, name="Ward 4", jurisdictions="EU,UK")
     found = subscriptions.one(person.state, "Neurology", name)
     assert (found.name, found.filter, found.state) == ("Ward 4", {"jurisdictions": ["EU", "UK"]}, "active")
