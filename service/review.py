@@ -255,9 +255,7 @@ def changes() -> Response:
     filters = {key: params.segment(visit.given.get(key), key) for key in ("medicine", "authority")}
     narrowing = {name: value for name, value in filters.items() if value}
     answer = plain(comparing.across(visit.seen, {**sides, **own, **narrowing}))
-    to = partial(
-        views.address, visit.asked("at", "jurisdiction")
-    )  # a day that the sides were found from is told by them
+    to = partial(views.address, visit.asked("at", "jurisdiction"))  # not 'on': the sides say what was found from it
     if "@" in "".join(sides.values()):
         raise BadParameter("from", sides.get("from", ""), "versions are compared on the page of their document")
     told = {

@@ -57,6 +57,15 @@ from service.clock import Clock, system_clock
 from service.config import Config
 from service.logs import LOG
 
+PATIENCE: Final = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+"""How long a PostgreSQL that has gone away is waited for (seconds, and once milliseconds), as libpq names it; a URL may
+say otherwise. Without it a host that vanished would hold a thread for a quarter of an hour."""
 T = TypeVar("T")
 APPENDING: Final = 0x1F0CE001
 MIGRATING: Final = 0x1F0CE002
@@ -251,17 +260,6 @@ class Queued(NamedTuple):
     event: str
     position: int | None = None
     body: bytes | None = None
-
-
-PATIENCE: Final = {
-    "connect_timeout": "10",
-    "tcp_user_timeout": "30000",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-}
-"""How long a PostgreSQL that has gone away is waited for (seconds, and once milliseconds), as libpq names it; a URL may
-say otherwise. Without it a host that vanished would hold a thread for a quarter of an hour."""
 
 
 def opened(config: Config, clock: Clock = system_clock) -> State:

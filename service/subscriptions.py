@@ -533,12 +533,11 @@ def posted(row: Any) -> bytes:
 
 def _next_attempt(row: Any, heard: str) -> dict[str, Json]:
     """When what waits is tried next, or which delivery goes before it; neither while it is under way or not sent."""
-    if row.state != "waiting" or row.lease is not None or row.head is None:
-        return {"due_at": None, "behind": None}
-    if row.head != row.id:
-        return {"due_at": None, "behind": row.head}
+    waits = row.state == "waiting"
+    behind = row.head if waits and row.head != row.id else None
     hears = heard in HEARING or (heard == "unverified" and row.kind == "verification")
-    return {"due_at": shown(row.due_at) if hears else None, "behind": None}
+    due = row.due_at if waits and hears and behind is None and row.lease is None else None
+    return {"due_at": shown(due), "behind": behind}
 
 
 def _own_deliveries(name: str) -> Select[Any]:

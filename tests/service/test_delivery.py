@@ -21,7 +21,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 from standardwebhooks import Webhook
 
 from guidance.errors import ActRefused, BadParameter
@@ -30,7 +30,7 @@ from service import signing, subscriptions
 from service.addresses import Policy
 from service.delivery import Answer, Done, Outgoing, Terms, Worker, claim, fan_out, judge, schedule_of, settle
 from service.signing import Vault, new_secret
-from service.state import ATTEMPT, DELIVERY, State
+from service.state import ATTEMPT, DELIVERY, LANE, State
 from tests.service.campaign_delivery import campaign
 from tests.service.databases import KINDS, database
 from tests.service.receiver import Receiver, Reply, Request, echoing, receiving
@@ -195,6 +195,12 @@ def test_what_waits_says_what_it_will_post_and_when_or_what_goes_before_it(post:
     assert first["body"] == post.receiver.events[0].json
     assert (first["due_at"], first["behind"]) == ("2026-02-02T12:10:00.000Z", None)
     assert (second["body"]["id"], second["due_at"], second["behind"]) == ("evt-2", None, first["id"])
+    with post.state.writing() as connection:
+        connection.execute(update(LANE).values(lease="taken up"))
+    under_way, waiting = (subscriptions.delivery(post.state, "ada", name, one["id"]) for one in (first, second))
+    assert (under_way["due_at"], under_way["behind"], waiting["behind"]) == (None, None, first["id"])
+    with post.state.writing() as connection:
+        connection.execute(update(LANE).values(lease=None))
     subscriptions.pause(post.state, "ada", name)
     assert subscriptions.delivery(post.state, "ada", name, first["id"])["due_at"] is None
     subscriptions.resume(post.state, "ada", name)
